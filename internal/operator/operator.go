@@ -1,0 +1,95 @@
+// Package operator is how components and extensions show themselves at the operators' door (the
+// control extension): routes, tables, self-checks.
+package operator
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+)
+
+// Routes is an extension with an API for operators. The control extension serves the routes of the
+// extensions that its configuration names, and adds authentication and audit.
+type Routes interface {
+	OperatorRoutes() []Route
+}
+
+// Route is one call of the operators' API.
+type Route struct {
+	// Pattern of http.ServeMux, with its method: "POST /v1/flags/{name}/enable". Every method but GET
+	// is a mutation: audited, and over TCP allowed only with a token.
+	Pattern string
+	Handler http.HandlerFunc
+}
+
+// Registrar is what the control extension offers to pipeline components, which it cannot find by
+// itself: they register at start and call remove at shutdown.
+type Registrar interface {
+	RegisterTable(t Table) (remove func())
+	RegisterCheck(c Check) (remove func())
+}
+
+// Table is bounded state that an operator can look at. The optional interfaces below are what else
+// may be done with it.
+type Table interface {
+	// Name is unique: the component's id and what the table holds ("event_dedup/keys").
+	Name() string
+	Info() TableInfo
+}
+
+// TableInfo describes a table at one moment.
+type TableInfo struct {
+	Entries    int64          `json:"entries"`
+	Bytes      int64          `json:"bytes"` // estimate of memory held
+	MaxEntries int64          `json:"max_entries,omitempty"`
+	MaxBytes   int64          `json:"max_bytes,omitempty"`
+	Persisted  bool           `json:"persisted"` // kept in a storage extension
+	Detail     map[string]any `json:"detail,omitempty"`
+}
+
+// Backuper is a table that can be written out while it runs and read back.
+type Backuper interface {
+	// Backup writes a consistent image. It never stops the table for more than a shard at a time.
+	Backup(ctx context.Context, w io.Writer) error
+	// Restore reads and checks an image without changing anything; apply then takes it in as a whole.
+	// Suppression state comes back; weight that was already delivered is not delivered again.
+	Restore(ctx context.Context, r io.Reader) (apply func() (entries int64, err error), err error)
+}
+
+// Rebuilder is a table whose indices can be made anew from its entries.
+type Rebuilder interface {
+	Rebuild(ctx context.Context) (entries int64, err error)
+}
+
+// Cleaner is a table from which stale entries can be removed at once.
+type Cleaner interface {
+	Cleanup(ctx context.Context) (removed int64, err error)
+}
+
+// Ensurer is a table that can be recreated when it is missing.
+type Ensurer interface {
+	Ensure(ctx context.Context) error
+}
+
+// Check is a self-check: a component does its own work with records marked synthetic.
+type Check interface {
+	// Name is the component's id.
+	Name() string
+	Run(ctx context.Context) CheckResult
+}
+
+// CheckResult is what a self-check found.
+type CheckResult struct {
+	OK    bool        `json:"ok"`
+	Steps []CheckStep `json:"steps"`
+}
+
+// CheckStep is one thing tried, how long it took, and the budget it is held against.
+type CheckStep struct {
+	Name   string        `json:"name"`
+	OK     bool          `json:"ok"`
+	Took   time.Duration `json:"took_ns"`
+	Budget time.Duration `json:"budget_ns,omitempty"`
+	Detail string        `json:"detail,omitempty"`
+}
