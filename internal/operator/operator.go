@@ -30,6 +30,17 @@ type Registrar interface {
 	RegisterCheck(c Check) (remove func())
 }
 
+// Tables is an extension, served by the control extension, that has tables. It is asked once, when
+// control starts, which is after the extension itself.
+type Tables interface {
+	OperatorTables() []Table
+}
+
+// Checks is an extension, served by the control extension, that checks itself.
+type Checks interface {
+	OperatorChecks() []Check
+}
+
 // Table is bounded state that an operator can look at. The optional interfaces below are what else
 // may be done with it.
 type Table interface {

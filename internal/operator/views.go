@@ -1,0 +1,41 @@
+// This file pins what the operators' API answers where more than one part reads it: the extension
+// that serves it, the operators' commands and the status page.
+
+package operator
+
+import "time"
+
+// Flag is one flag as GET /v1/flags ({"flags": [...]}) and GET /v1/flags/{name} show it.
+type Flag struct {
+	Name        string   `json:"name"`
+	Description string   `json:"description,omitempty"`
+	Type        string   `json:"type"`  // boolean, string, integer, float, object
+	State       string   `json:"state"` // ENABLED or DISABLED, as the file says
+	Value       any      `json:"value"` // what holds now, for this host
+	Variant     string   `json:"variant,omitempty"`
+	Reason      string   `json:"reason,omitempty"` // as OpenFeature names it: STATIC, TARGETING_MATCH, SPLIT …
+	Variants    []string `json:"variants,omitempty"`
+	FileValue   any      `json:"file_value"`       // what would hold without the override
+	Source      string   `json:"source,omitempty"` // the file that defines it
+	Bound       bool     `json:"bound"`            // a component holds a handle of it
+	Migration   bool     `json:"migration"`        // emergency rollback sets it false
+	DependsOn   []string `json:"depends_on,omitempty"`
+
+	Override *FlagOverride `json:"override,omitempty"`
+}
+
+// FlagOverride is what an operator (or the guard) set at run time over the file.
+type FlagOverride struct {
+	Kind      string    `json:"kind"` // value, variant or percentage
+	Value     any       `json:"value"`
+	Author    string    `json:"author"`
+	Reason    string    `json:"reason,omitempty"`
+	At        time.Time `json:"at"`
+	MasksFile bool      `json:"masks_file"` // the file says otherwise
+}
+
+// FlagChange is what a mutation of flags answers: the flags as they are now, and whether the change was stored.
+type FlagChange struct {
+	Flags     []Flag `json:"flags"`
+	Persisted bool   `json:"persisted"`
+}
