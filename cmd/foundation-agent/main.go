@@ -11,16 +11,18 @@ import (
 	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
 	"go.opentelemetry.io/collector/confmap/provider/yamlprovider"
 	"go.opentelemetry.io/collector/otelcol"
+
+	"github.com/foundation-agent/foundation-agent/cmd/foundation-agent/commands"
 )
 
 // version is set by the linker.
 var version = "0.1.0-dev"
 
 func main() {
+	root := otelcol.NewCommand(settings())
+	root.AddCommand(commands.New()...)
 	// cobra has printed the error.
-	if err := otelcol.NewCommand(settings()).Execute(); err != nil {
-		os.Exit(1)
-	}
+	os.Exit(commands.ExitCode(root.Execute()))
 }
 
 // settings are the collector's: what it is called, of what it is made, and where configuration comes from.

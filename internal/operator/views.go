@@ -39,3 +39,29 @@ type FlagChange struct {
 	Flags     []Flag `json:"flags"`
 	Persisted bool   `json:"persisted"`
 }
+
+// APIVersion is the version in the paths of the operators' API.
+const APIVersion = "v1"
+
+// Status is what GET /v1/status answers.
+type Status struct {
+	Command       string            `json:"command"`
+	Version       string            `json:"version"`
+	API           string            `json:"api"`
+	PID           int               `json:"pid"`
+	UID           int               `json:"uid"`
+	StartedAt     time.Time         `json:"started_at"`
+	UptimeSeconds float64           `json:"uptime_seconds"`
+	Healthy       bool              `json:"healthy"` // no component reports an error
+	Serves        []string          `json:"serves"`  // extensions whose routes are served
+	Components    []ComponentHealth `json:"components"`
+}
+
+// ComponentHealth is the last status that a component reported to the collector.
+type ComponentHealth struct {
+	Kind   string    `json:"kind"` // receiver, processor …
+	ID     string    `json:"id"`
+	Status string    `json:"status"` // OK, RecoverableError, PermanentError …
+	Error  string    `json:"error,omitempty"`
+	Since  time.Time `json:"since"`
+}

@@ -1,0 +1,113 @@
+// This file prints: tables for people, JSON for programs. Text from outside never reaches the
+// terminal with control characters.
+
+package commands
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"unicode"
+
+	"github.com/spf13/cobra"
+)
+
+// Values of --output.
+const (
+	outputTable = "table"
+	outputJSON  = "json"
+)
+
+// print prints an answer: as it is with --output json, or else decoded into T and given to table.
+func print[T any](cmd *cobra.Command, o *options, answer json.RawMessage, table func(w io.Writer, v T)) error {
+	if o.output == outputJSON {
+		return printJSON(cmd.OutOrStdout(), answer)
+	}
+	var v T
+	if err := json.Unmarshal(answer, &v); err != nil {
+		return fmt.Errorf("the agent's answer was not understood: %w", err)
+	}
+	table(cmd.OutOrStdout(), v)
+	return nil
+}
+
+// printJSON indents answer. What a terminal might take for a command is escaped, which JSON allows.
+func printJSON(w io.Writer, answer json.RawMessage) error {
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, bytes.TrimSpace(answer), "", "  "); err != nil {
+		return fmt.Errorf("the agent's answer was not understood: %w", err)
+	}
+	var out strings.Builder
+	for _, r := range indented.String() {
+		if r != '\n' && !printable(r) {
+			fmt.Fprintf(&out, `\u%04x`, r)
+			continue
+		}
+		out.WriteRune(r)
+	}
+	_, err := fmt.Fprintln(w, out.String())
+	return err
+}
+
+// printTable prints rows under a header, in columns.
+func printTable(w io.Writer, header []string, rows [][]any) {
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(t, strings.Join(header, "\t"))
+	for _, row := range rows {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = text(cell)
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
+	}
+	_ = t.Flush() // the terminal has gone: nobody to tell
+}
+
+// printFacts prints names and values, one pair a line; pairs whose value is empty are left out.
+func printFacts(w io.Writer, pairs ...any) {
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if value := text(pairs[i+1]); value != "" {
+			fmt.Fprintf(t, "%s:\t%s\n", pairs[i], value)
+		}
+	}
+	_ = t.Flush()
+}
+
+// text shows one value in one line.
+func text(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return clean(v)
+	case bool:
+		if v {
+			return "yes"
+		}
+		return "no"
+	case map[string]any, []any:
+		encoded, _ := json.Marshal(v)
+		return clean(string(encoded))
+	}
+	return clean(fmt.Sprint(v))
+}
+
+// clean removes what a terminal might take for a command, and what would break a table.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case !printable(r):
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// printable leaves out control characters, and the format characters that reorder or hide text.
+func printable(r rune) bool { return unicode.IsGraphic(r) && !unicode.Is(unicode.Cf, r) }

@@ -1,0 +1,139 @@
+// This file is the extension itself: what it is made of, and how it starts and stops.
+
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension"
+	"go.opentelemetry.io/collector/extension/extensioncapabilities"
+
+	"github.com/foundation-agent/foundation-agent/extension/control/internal/metadata"
+	"github.com/foundation-agent/foundation-agent/internal/extevent"
+	"github.com/foundation-agent/foundation-agent/internal/host"
+	"github.com/foundation-agent/foundation-agent/internal/operator"
+)
+
+// eventBuffer is how many audit events wait for the receiver.
+const eventBuffer = 256
+
+// control implements operator.Registrar for components, extevent.Source for the receiver and
+// componentstatus.Watcher for its own view of the agent's health.
+type control struct {
+	set       extension.Settings
+	cfg       *Config
+	startedAt time.Time
+
+	registry  *registry
+	audit     *audit
+	health    *health
+	events    *extevent.Buffer
+	telemetry *metadata.TelemetryBuilder
+
+	servers []*server
+}
+
+var (
+	_ extensioncapabilities.Dependent = (*control)(nil)
+	_ operator.Registrar              = (*control)(nil)
+	_ extevent.Source                 = (*control)(nil)
+)
+
+func newControl(set extension.Settings, cfg *Config) (*control, error) {
+	telemetry, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
+	events := extevent.NewBuffer(eventBuffer)
+	return &control{
+		set:       set,
+		cfg:       cfg,
+		registry:  newRegistry(set.Logger),
+		audit:     newAudit(cfg.AuditEntries, set.Logger, telemetry, events),
+		health:    newHealth(),
+		events:    events,
+		telemetry: telemetry,
+	}, nil
+}
+
+// Dependencies are the extensions that are served: they start before control and stop after it.
+func (c *control) Dependencies() []component.ID { return c.cfg.Serve }
+
+// Events are the audit's: one for each mutation.
+func (c *control) Events() *extevent.Buffer { return c.events }
+
+// RegisterTable makes a table known to operators until remove is called.
+func (c *control) RegisterTable(t operator.Table) (remove func()) { return c.registry.addTable(t) }
+
+// RegisterCheck makes a self-check known to operators until remove is called.
+func (c *control) RegisterCheck(ch operator.Check) (remove func()) { return c.registry.addCheck(ch) }
+
+// Start finds the extensions to serve and listens.
+func (c *control) Start(ctx context.Context, h component.Host) error {
+	c.startedAt = time.Now()
+	api, err := c.buildAPI(h)
+	if err != nil {
+		return err
+	}
+	if err := c.listen(ctx, h, api); err != nil {
+		return errors.Join(err, c.Shutdown(ctx))
+	}
+	return nil
+}
+
+// buildAPI puts control's own routes and those of the served extensions behind one handler.
+func (c *control) buildAPI(h component.Host) (http.Handler, error) {
+	routes := newRouter(c.audit)
+	own := [][]operator.Route{c.statusRoutes(), c.audit.routes()}
+	for _, r := range own {
+		if err := routes.add("control", r); err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range c.cfg.Serve {
+		ext, err := host.Extension[operator.Routes](h, "serve", id)
+		if err != nil {
+			return nil, err
+		}
+		if err := routes.add(id.String(), ext.OperatorRoutes()); err != nil {
+			return nil, err
+		}
+		c.registry.addExtension(ext)
+	}
+	return routes, nil
+}
+
+func (c *control) listen(ctx context.Context, h component.Host, api http.Handler) error {
+	s, err := listenSocket(c.cfg.Socket, c.set.TelemetrySettings, api)
+	if err != nil {
+		return fmt.Errorf("socket: %w", err)
+	}
+	c.servers = append(c.servers, s)
+	if tcp := c.cfg.TCP.Get(); tcp != nil {
+		s, err := listenTCP(ctx, h, tcp, c.cfg.AllowedHosts, c.set.TelemetrySettings, api)
+		if err != nil {
+			return fmt.Errorf("tcp: %w", err)
+		}
+		c.servers = append(c.servers, s)
+	}
+	for _, s := range c.servers {
+		s.serve(h)
+	}
+	return nil
+}
+
+// Shutdown stops listening, lets requests under way finish while ctx allows, and cuts the rest.
+func (c *control) Shutdown(ctx context.Context) error {
+	var errs []error
+	for _, s := range c.servers {
+		errs = append(errs, s.shutdown(ctx))
+	}
+	c.servers = nil
+	c.telemetry.Shutdown()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,84 @@
+// This file is the Registrar: the tables and self-checks that components and extensions show.
+
+package control
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/foundation-agent/foundation-agent/internal/operator"
+)
+
+type registry struct {
+	logger *zap.Logger
+
+	mu     sync.RWMutex
+	tables map[string]operator.Table
+	checks map[string]operator.Check
+}
+
+func newRegistry(logger *zap.Logger) *registry {
+	return &registry{logger: logger, tables: map[string]operator.Table{}, checks: map[string]operator.Check{}}
+}
+
+// addExtension takes in what a served extension has beside its routes.
+func (r *registry) addExtension(ext any) {
+	if t, ok := ext.(operator.Tables); ok {
+		for _, table := range t.OperatorTables() {
+			r.addTable(table)
+		}
+	}
+	if c, ok := ext.(operator.Checks); ok {
+		for _, check := range c.OperatorChecks() {
+			r.addCheck(check)
+		}
+	}
+}
+
+func (r *registry) addTable(t operator.Table) (remove func()) {
+	return add(r, r.tables, "table", t)
+}
+
+func (r *registry) addCheck(c operator.Check) (remove func()) {
+	return add(r, r.checks, "check", c)
+}
+
+// named is what tables and checks have in common.
+type named interface{ Name() string }
+
+func add[T named](r *registry, all map[string]T, kind string, entry T) (remove func()) {
+	name := entry.Name()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, taken := all[name]; taken {
+		r.logger.Error("Two components show one name; the later is shown", zap.String("kind", kind), zap.String("name", name))
+	}
+	all[name] = entry
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if any(all[name]) == any(entry) {
+			delete(all, name)
+		}
+	}
+}
+
+// listTables returns the tables by name.
+func (r *registry) listTables() []operator.Table { return list(r, r.tables) }
+
+// listChecks returns the checks by name.
+func (r *registry) listChecks() []operator.Check { return list(r, r.checks) }
+
+func list[T named](r *registry, all map[string]T) []T {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	out := make([]T, 0, len(all))
+	for _, entry := range all {
+		out = append(out, entry)
+	}
+	slices.SortFunc(out, func(a, b T) int { return strings.Compare(a.Name(), b.Name()) })
+	return out
+}
