@@ -5,12 +5,14 @@ package main
 import (
 	"os"
 
+	"github.com/spf13/cobra"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/provider/envprovider"
 	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
 	"go.opentelemetry.io/collector/confmap/provider/yamlprovider"
 	"go.opentelemetry.io/collector/otelcol"
+	"go.uber.org/zap"
 
 	"github.com/foundation-agent/foundation-agent/cmd/foundation-agent/commands"
 )
@@ -19,30 +21,47 @@ import (
 var version = "0.1.0-dev"
 
 func main() {
-	root := otelcol.NewCommand(settings())
-	root.AddCommand(commands.New()...)
 	// cobra has printed the error.
-	os.Exit(commands.ExitCode(root.Execute()))
+	os.Exit(commands.ExitCode(command().Execute()))
+}
+
+// command is the collector's, with the embedded configuration as its default, and the operators' commands.
+func command() *cobra.Command {
+	starts := &starter{out: os.Stderr}
+	cmd := otelcol.NewCommand(settings(starts))
+	cmd.Short = "A telemetry agent that loses no event, no span and no state"
+	cmd.AddCommand(commands.New()...)
+	cmd.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		starts.enabled = c == cmd // `validate` and `print-config` resolve the configuration too
+		return useDefaultConfig(c)
+	}
+	return cmd
 }
 
 // settings are the collector's: what it is called, of what it is made, and where configuration comes from.
 // The providers are those of builder-config.yaml (TestProvidersMatchManifest).
-func settings() otelcol.CollectorSettings {
+func settings(starts *starter) otelcol.CollectorSettings {
 	return otelcol.CollectorSettings{
 		BuildInfo: component.BuildInfo{
 			Command:     "foundation-agent",
 			Description: "Telemetry agent that loses no event, no span and no state",
 			Version:     version,
 		},
-		Factories: components,
+		Factories:      components,
+		LoggingOptions: []zap.Option{zap.Hooks(starts.hook)},
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{
 			ResolverSettings: confmap.ResolverSettings{
-				ProviderFactories: []confmap.ProviderFactory{
-					envprovider.NewFactory(),
-					fileprovider.NewFactory(),
-					yamlprovider.NewFactory(),
-				},
+				ProviderFactories:  providers(),
+				ConverterFactories: []confmap.ConverterFactory{starts.factory()},
 			},
 		},
+	}
+}
+
+func providers() []confmap.ProviderFactory {
+	return []confmap.ProviderFactory{
+		envprovider.NewFactory(),
+		fileprovider.NewFactory(),
+		yamlprovider.NewFactory(),
 	}
 }
