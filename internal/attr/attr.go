@@ -29,6 +29,8 @@ const (
 	DurationNs      = "foundation.duration_ns"           // int: the caller's monotonic duration
 	EndReason       = "foundation.span.end_reason"       // string; absent for a normal end
 	OpenDurationNs  = "foundation.span.open_duration_ns" // int: how long a span was open when it had to be closed
+	HeartbeatNs     = "foundation.span.heartbeat_ns"     // int, in: how long the next half of this span may take
+	StartMissing    = "foundation.span.start_missing"    // bool: true on an end whose start never came
 	ErrorContextPre = "error_context."                   // prefix of merged error context on spans and logs
 )
 

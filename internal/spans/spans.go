@@ -6,7 +6,6 @@ package spans
 import (
 	"context"
 	"errors"
-	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -146,7 +145,7 @@ type Enricher interface {
 	// there was any.
 	Enrich(s Sender, record plog.LogRecord) bool
 	// NoteError remembers an error record of an agent, for its obituary.
-	NoteError(s Sender, at time.Time, text string)
+	NoteError(s Sender, at pcommon.Timestamp, text string)
 }
 
 // Table is what the open_spans extension offers. Safe for concurrent use.

@@ -1,0 +1,34 @@
+// This file is the configuration of span_lifecycle.
+
+package span
+
+import (
+	"errors"
+
+	"go.opentelemetry.io/collector/component"
+)
+
+// Config of the span_lifecycle processor.
+type Config struct {
+	// OpenSpans is the open_spans extension, which holds the table. Required.
+	OpenSpans component.ID `mapstructure:"open_spans"`
+	// Flags is the feature_flags extension; none: logs are always enriched.
+	Flags *component.ID `mapstructure:"flags"`
+	// Flag switches the enrichment of logs.
+	Flag string `mapstructure:"flag"`
+}
+
+func createDefaultConfig() component.Config {
+	return &Config{
+		OpenSpans: component.MustNewID("open_spans"),
+		Flag:      "use_logger_error_context",
+	}
+}
+
+// Validate reports every wrong option with its key, its value and what is allowed.
+func (c *Config) Validate() error {
+	if c.Flag == "" {
+		return errors.New(`flag: ""; must name a boolean flag`)
+	}
+	return nil
+}

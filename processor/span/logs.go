@@ -1,0 +1,89 @@
+// This file is the logs side: records gain the error context of the spans they were written in.
+
+package span
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/foundation-agent/foundation-agent/internal/attr"
+	"github.com/foundation-agent/foundation-agent/internal/flag"
+	"github.com/foundation-agent/foundation-agent/internal/host"
+	"github.com/foundation-agent/foundation-agent/internal/spans"
+)
+
+type logs struct {
+	cfg   *Config
+	next  consumer.Logs
+	table spans.Table
+	flag  flag.Handle
+}
+
+// Capabilities: records gain attributes.
+func (*logs) Capabilities() consumer.Capabilities { return consumer.Capabilities{MutatesData: true} }
+
+// Start finds the table and the flag.
+func (l *logs) Start(_ context.Context, h component.Host) error {
+	table, err := host.Extension[spans.Table](h, "open_spans", l.cfg.OpenSpans)
+	if err != nil {
+		return err
+	}
+	l.table = table
+	l.flag, err = flag.Find(h, l.cfg.Flags, "flag", l.cfg.Flag)
+	return err
+}
+
+// Shutdown has nothing to do: the table holds the state.
+func (*logs) Shutdown(context.Context) error { return nil }
+
+// ConsumeLogs enriches the records and passes them on.
+func (l *logs) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
+	enrich := l.flag.Enabled()
+	for _, rl := range ld.ResourceLogs().All() {
+		sender := l.senderOf(ctx, rl.Resource())
+		for _, sl := range rl.ScopeLogs().All() {
+			for _, record := range sl.LogRecords().All() {
+				if enrich {
+					l.table.Enrich(sender, record)
+				}
+				if sender.Proven() && record.SeverityNumber() >= plog.SeverityNumberError {
+					l.table.NoteError(sender, timeOf(record), textOf(record))
+				}
+			}
+		}
+	}
+	return l.next.ConsumeLogs(ctx, ld)
+}
+
+func (l *logs) senderOf(ctx context.Context, r pcommon.Resource) spans.Sender {
+	id, ok := r.Attributes().Get(attr.AgentID)
+	if !ok {
+		return spans.Sender{}
+	}
+	return l.table.Sender(ctx, id.AsString(), "")
+}
+
+// timeOf is when a record was written, as far as it says.
+func timeOf(record plog.LogRecord) pcommon.Timestamp {
+	if t := record.Timestamp(); t != 0 {
+		return t
+	}
+	return record.ObservedTimestamp()
+}
+
+// textOf is what a record says to a person.
+func textOf(record plog.LogRecord) string {
+	body := record.Body().AsString()
+	switch name := record.EventName(); {
+	case name == "":
+		return body
+	case body == "":
+		return name
+	default:
+		return name + ": " + body
+	}
+}

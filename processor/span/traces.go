@@ -1,0 +1,90 @@
+// This file is the traces side: complete spans pass in the same call, halves go into the table.
+
+package span
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/foundation-agent/foundation-agent/internal/attr"
+	"github.com/foundation-agent/foundation-agent/internal/host"
+	"github.com/foundation-agent/foundation-agent/internal/spans"
+)
+
+type traces struct {
+	cfg    *Config
+	next   consumer.Traces
+	table  spans.Table
+	detach func(context.Context) error
+}
+
+// Capabilities: halves are taken out of what passes.
+func (*traces) Capabilities() consumer.Capabilities { return consumer.Capabilities{MutatesData: true} }
+
+// Start makes this pipeline the table's outlet.
+func (t *traces) Start(_ context.Context, h component.Host) error {
+	table, err := host.Extension[spans.Table](h, "open_spans", t.cfg.OpenSpans)
+	if err != nil {
+		return err
+	}
+	t.table = table
+	t.detach, err = table.AttachOutlet(t.next.ConsumeTraces)
+	return err
+}
+
+// Shutdown delivers what has left the table, as far as ctx allows; the rest stays in it.
+func (t *traces) Shutdown(ctx context.Context) error {
+	if t.detach == nil {
+		return nil
+	}
+	return t.detach(ctx)
+}
+
+// ConsumeTraces passes complete spans on and gives halves to the table. The complete ones go first: when
+// the next consumer refuses them nothing has changed, and the sender may send all of it again.
+func (t *traces) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
+	if !hasHalves(td) && !t.table.Watching() {
+		return t.next.ConsumeTraces(ctx, td)
+	}
+	halves := takeHalves(td)
+	if td.ResourceSpans().Len() > 0 {
+		if err := t.pass(ctx, td); err != nil {
+			return err
+		}
+	}
+	if halves.ResourceSpans().Len() == 0 {
+		return nil
+	}
+	return t.table.TakeHalves(ctx, halves)
+}
+
+// pass hands complete spans on, less those that have left already.
+func (t *traces) pass(ctx context.Context, td ptrace.Traces) error {
+	passage := t.table.Pass()
+	td.ResourceSpans().RemoveIf(func(rs ptrace.ResourceSpans) bool {
+		sender := t.senderOf(ctx, rs.Resource())
+		rs.ScopeSpans().RemoveIf(func(ss ptrace.ScopeSpans) bool {
+			ss.Spans().RemoveIf(func(s ptrace.Span) bool { return !passage.Admit(sender, s) })
+			return ss.Spans().Len() == 0
+		})
+		return rs.ScopeSpans().Len() == 0
+	})
+	var err error
+	if td.ResourceSpans().Len() > 0 {
+		err = t.next.ConsumeTraces(ctx, td)
+	}
+	passage.Done(err)
+	return err
+}
+
+func (t *traces) senderOf(ctx context.Context, r pcommon.Resource) spans.Sender {
+	id, ok := r.Attributes().Get(attr.AgentID)
+	if !ok {
+		return spans.Sender{}
+	}
+	return t.table.Sender(ctx, id.AsString(), "")
+}
