@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/receiver"
 	otelconftelemetry "go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
+	partialspan "github.com/foundation-agent/foundation-agent/connector/partialspan"
 	debugexporter "go.opentelemetry.io/collector/exporter/debugexporter"
 	nopexporter "go.opentelemetry.io/collector/exporter/nopexporter"
 	otlpexporter "go.opentelemetry.io/collector/exporter/otlpexporter"
@@ -22,11 +23,14 @@ import (
 	pprofextension "github.com/open-telemetry/opentelemetry-collector-contrib/extension/pprofextension"
 	bearertokenauthextension "github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension"
 	control "github.com/foundation-agent/foundation-agent/extension/control"
+	openspans "github.com/foundation-agent/foundation-agent/extension/openspans"
 	memorylimiterprocessor "go.opentelemetry.io/collector/processor/memorylimiterprocessor"
 	transformprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor"
 	filterprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/filterprocessor"
 	dedup "github.com/foundation-agent/foundation-agent/processor/dedup"
+	span "github.com/foundation-agent/foundation-agent/processor/span"
 	otlpreceiver "go.opentelemetry.io/collector/receiver/otlpreceiver"
+	foundation "github.com/foundation-agent/foundation-agent/receiver/foundation"
 )
 
 type aliasProvider interface{ DeprecatedAlias() component.Type }
@@ -56,6 +60,7 @@ func components() (otelcol.Factories, error) {
 		pprofextension.NewFactory(),
 		bearertokenauthextension.NewFactory(),
 		control.NewFactory(),
+		openspans.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -67,16 +72,19 @@ func components() (otelcol.Factories, error) {
 		pprofextension.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/extension/pprofextension v0.161.0",
 		bearertokenauthextension.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension v0.161.0",
 		control.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
+		openspans.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
 	})
 
 	factories.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](
 		otlpreceiver.NewFactory(),
+		foundation.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
 	}
 	factories.ReceiverModules = makeModulesMap(factories.Receivers, map[component.Type]string{
 		otlpreceiver.NewFactory().Type(): "go.opentelemetry.io/collector/receiver/otlpreceiver v0.161.0",
+		foundation.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
 	})
 
 	factories.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](
@@ -102,6 +110,7 @@ func components() (otelcol.Factories, error) {
 		transformprocessor.NewFactory(),
 		filterprocessor.NewFactory(),
 		dedup.NewFactory(),
+		span.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -111,14 +120,17 @@ func components() (otelcol.Factories, error) {
 		transformprocessor.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor v0.161.0",
 		filterprocessor.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/processor/filterprocessor v0.161.0",
 		dedup.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
+		span.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
 	})
 
 	factories.Connectors, err = otelcol.MakeFactoryMap[connector.Factory](
+		partialspan.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
 	}
 	factories.ConnectorModules = makeModulesMap(factories.Connectors, map[component.Type]string{
+		partialspan.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
 	})
 
 	return factories, nil

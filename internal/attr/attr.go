@@ -5,6 +5,9 @@ package attr
 const (
 	AgentID = "agent.id"           // resource: the registered agent that sent the record
 	Process = "foundation.process" // record: process within the agent (a BEAM pid, a thread, a goroutine's name)
+	// Unproven, resource, bool: the sender named agent.id but did not prove it, by its process or a token.
+	// Such records get no stack and no enrichment, and change no entry.
+	Unproven = "foundation.agent.unproven"
 )
 
 // Attributes of events: what callers ask for, and what event_dedup says of what it did.

@@ -17,6 +17,7 @@ import (
 // the extensions that its configuration names; an extension may also serve them on an endpoint of its own.
 type Handlers interface {
 	// MountApplication adds the extension's routes. Patterns carry their method ("GET /v1/agents/{id}").
+	// A handler that streams ends when Draining tells, and lifts the write deadline by http.ResponseController.
 	MountApplication(mux *http.ServeMux)
 }
 
@@ -80,10 +81,20 @@ func WriteJSON(w http.ResponseWriter, status int, body any) {
 
 // IsJSON reports whether a request's content type is JSON or NDJSON (or absent, as curl users expect of sockets).
 func IsJSON(contentType string) bool {
-	media, _, _ := strings.Cut(contentType, ";")
-	switch strings.TrimSpace(strings.ToLower(media)) {
-	case "", "application/json", "application/x-ndjson", "application/jsonl":
+	media := mediaType(contentType)
+	return media == "" || media == "application/json" || IsNDJSON(contentType)
+}
+
+// IsNDJSON reports whether a request's content type is newline-delimited JSON.
+func IsNDJSON(contentType string) bool {
+	switch mediaType(contentType) {
+	case "application/x-ndjson", "application/ndjson", "application/jsonl":
 		return true
 	}
 	return false
+}
+
+func mediaType(contentType string) string {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(media))
 }

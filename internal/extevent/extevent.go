@@ -62,13 +62,14 @@ func (b *Buffer) Next(ctx context.Context) (Event, error) {
 			return Event{}, ctx.Err()
 		case <-b.ready:
 		}
-		if e, ok := b.take(); ok {
+		if e, ok := b.TryNext(); ok {
 			return e, nil
 		}
 	}
 }
 
-func (b *Buffer) take() (Event, bool) {
+// TryNext takes the oldest event out, where there is one.
+func (b *Buffer) TryNext() (Event, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.events) == 0 {
