@@ -8,10 +8,12 @@ import _ "embed"
 //go:embed agent.yaml
 var Agent string
 
-// ExportHTTP and ExportGRPC are overlays of Agent that add an exporter to OTEL_EXPORTER_OTLP_ENDPOINT.
+// ExportHTTP is an overlay of Agent that adds an OTLP/HTTP exporter to OTEL_EXPORTER_OTLP_ENDPOINT.
 //
 //go:embed export-http.yaml
 var ExportHTTP string
 
+// ExportGRPC is the same by OTLP/gRPC.
+//
 //go:embed export-grpc.yaml
 var ExportGRPC string

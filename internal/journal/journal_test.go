@@ -268,7 +268,7 @@ func FuzzOpenChunk(f *testing.F) {
 	c.add([]byte("a=1"))
 	f.Add(c.seal(1))
 	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, sealed []byte) {
+	f.Fuzz(func(_ *testing.T, sealed []byte) {
 		_ = open(sealed, 1, func(uint32, []byte) error { return nil })
 		_ = open(chunk(sealed).seal(1), 1, func(uint32, []byte) error { return nil })
 	})
