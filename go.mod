@@ -7,7 +7,7 @@ require (
 	github.com/cenkalti/backoff/v7 v7.0.0
 	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/dchest/siphash v1.2.3
-	github.com/diegoholiveira/jsonlogic/v3 v3.5.1
+	github.com/diegoholiveira/jsonlogic/v3 v3.9.0
 	github.com/fsnotify/fsnotify v1.10.1
 	github.com/getkin/kin-openapi v0.133.0
 	github.com/go-echarts/go-echarts/v2 v2.6.7

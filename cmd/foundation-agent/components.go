@@ -24,6 +24,7 @@ import (
 	bearertokenauthextension "github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension"
 	control "github.com/foundation-agent/foundation-agent/extension/control"
 	openspans "github.com/foundation-agent/foundation-agent/extension/openspans"
+	flags "github.com/foundation-agent/foundation-agent/extension/flags"
 	memorylimiterprocessor "go.opentelemetry.io/collector/processor/memorylimiterprocessor"
 	transformprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor"
 	filterprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/filterprocessor"
@@ -61,6 +62,7 @@ func components() (otelcol.Factories, error) {
 		bearertokenauthextension.NewFactory(),
 		control.NewFactory(),
 		openspans.NewFactory(),
+		flags.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -73,6 +75,7 @@ func components() (otelcol.Factories, error) {
 		bearertokenauthextension.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension v0.161.0",
 		control.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
 		openspans.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
+		flags.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
 	})
 
 	factories.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](

@@ -1,0 +1,4 @@
+package flags
+
+func (e *flagsExtension) announce(t transition) {}
+func (e *flagsExtension) reloaded(err error)    {}
