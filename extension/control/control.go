@@ -30,6 +30,8 @@ type control struct {
 	startedAt time.Time
 
 	registry  *registry
+	tables    *tables
+	checks    *checks
 	audit     *audit
 	health    *health
 	events    *extevent.Buffer
@@ -41,6 +43,7 @@ type control struct {
 var (
 	_ extensioncapabilities.Dependent = (*control)(nil)
 	_ operator.Registrar              = (*control)(nil)
+	_ operator.Inspector              = (*control)(nil)
 	_ extevent.Source                 = (*control)(nil)
 )
 
@@ -50,10 +53,14 @@ func newControl(set extension.Settings, cfg *Config) (*control, error) {
 		return nil, err
 	}
 	events := extevent.NewBuffer(eventBuffer)
+	registry := newRegistry(set.Logger)
+	tables := newTables(cfg, registry, set.BuildInfo.Version)
 	return &control{
 		set:       set,
 		cfg:       cfg,
-		registry:  newRegistry(set.Logger),
+		registry:  registry,
+		tables:    tables,
+		checks:    newChecks(cfg.CheckTimeout, registry, tables, set.BuildInfo),
 		audit:     newAudit(cfg.AuditEntries, set.Logger, telemetry, events),
 		health:    newHealth(),
 		events:    events,
@@ -73,6 +80,14 @@ func (c *control) RegisterTable(t operator.Table) (remove func()) { return c.reg
 // RegisterCheck makes a self-check known to operators until remove is called.
 func (c *control) RegisterCheck(ch operator.Check) (remove func()) { return c.registry.addCheck(ch) }
 
+// Tables returns every registered table, by name.
+func (c *control) Tables() []operator.Table { return c.registry.listTables() }
+
+// RunChecks runs the self-checks of these names, or all.
+func (c *control) RunChecks(ctx context.Context, names ...string) (operator.Diagnostics, error) {
+	return c.checks.run(ctx, names)
+}
+
 // Start finds the extensions to serve and listens.
 func (c *control) Start(ctx context.Context, h component.Host) error {
 	c.startedAt = time.Now()
@@ -89,7 +104,7 @@ func (c *control) Start(ctx context.Context, h component.Host) error {
 // buildAPI puts control's own routes and those of the served extensions behind one handler.
 func (c *control) buildAPI(h component.Host) (http.Handler, error) {
 	routes := newRouter(c.audit)
-	own := [][]operator.Route{c.statusRoutes(), c.audit.routes()}
+	own := [][]operator.Route{c.statusRoutes(), c.audit.routes(), c.tables.routes(), c.checks.routes()}
 	for _, r := range own {
 		if err := routes.add("control", r); err != nil {
 			return nil, err
@@ -134,6 +149,7 @@ func (c *control) Shutdown(ctx context.Context) error {
 		errs = append(errs, s.shutdown(ctx))
 	}
 	c.servers = nil
+	c.checks.wait()
 	c.telemetry.Shutdown()
 	return errors.Join(errs...)
 }

@@ -55,7 +55,7 @@ func (r *router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		refuse(w, req, handler)
 		return
 	}
-	r.mux.ServeHTTP(w, req)
+	r.mux.ServeHTTP(w, req.WithContext(operator.WithCaller(req.Context(), operator.CallerOf(req))))
 }
 
 // refuse answers in JSON what the mux's own handler would answer in text: 404, or 405 with Allow.

@@ -4,6 +4,7 @@
 package operator
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -43,6 +44,20 @@ func CallerOf(r *http.Request) Caller {
 		Name:   claim(q.Get(ParamAuthor)),
 		Reason: claim(q.Get(ParamReason)),
 	}
+}
+
+type callerKey struct{}
+
+// WithCaller keeps c in the context of what is done on the caller's behalf. The control extension
+// does so for every request.
+func WithCaller(ctx context.Context, c Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
+}
+
+// CallerIn returns the caller that WithCaller kept; for a table that is restored, say, who did it.
+func CallerIn(ctx context.Context) (Caller, bool) {
+	c, ok := ctx.Value(callerKey{}).(Caller)
+	return c, ok
 }
 
 // Proven is the part of the caller that is not merely claimed: "uid=1000" or "tcp".

@@ -30,6 +30,15 @@ type Registrar interface {
 	RegisterCheck(c Check) (remove func())
 }
 
+// Inspector is what the control extension offers to extensions that look at the whole agent
+// (staged_migration: preview and verify). It may be used once pipelines run.
+type Inspector interface {
+	// Tables returns every registered table, by name.
+	Tables() []Table
+	// RunChecks runs the self-checks of these names, or all where none is given; an unknown name is an error.
+	RunChecks(ctx context.Context, names ...string) (Diagnostics, error)
+}
+
 // Tables is an extension, served by the control extension, that has tables. It is asked once, when
 // control starts, which is after the extension itself.
 type Tables interface {
@@ -64,7 +73,8 @@ type Backuper interface {
 	// Backup writes a consistent image. It never stops the table for more than a shard at a time.
 	Backup(ctx context.Context, w io.Writer) error
 	// Restore reads and checks an image without changing anything; apply then takes it in as a whole.
-	// Suppression state comes back; weight that was already delivered is not delivered again.
+	// Suppression state comes back; weight that was already delivered is not delivered again. When apply
+	// fails the table is as before. CallerIn(ctx) tells who restores.
 	Restore(ctx context.Context, r io.Reader) (apply func() (entries int64, err error), err error)
 }
 
@@ -87,6 +97,7 @@ type Ensurer interface {
 type Check interface {
 	// Name is the component's id.
 	Name() string
+	// Run ends soon after ctx does.
 	Run(ctx context.Context) CheckResult
 }
 

@@ -65,3 +65,34 @@ type ComponentHealth struct {
 	Error  string    `json:"error,omitempty"`
 	Since  time.Time `json:"since"`
 }
+
+// TableView is one table as GET /v1/tables ({"tables": [...]}) shows it.
+type TableView struct {
+	Name string `json:"name"`
+	TableInfo
+	Can []string `json:"can"` // what may be done with it: backup, rebuild, cleanup, ensure
+}
+
+// TableResult is what an operation did to one table.
+type TableResult struct {
+	Table   string        `json:"table"`
+	Entries int64         `json:"entries"` // in the table afterwards; removed ones, for cleanup
+	Took    time.Duration `json:"took_ns"`
+	Error   string        `json:"error,omitempty"`
+}
+
+// Diagnostics is what POST /v1/diagnostics/run answers.
+type Diagnostics struct {
+	OK     bool          `json:"ok"`
+	At     time.Time     `json:"at"`
+	Agent  string        `json:"agent"` // command and version
+	Checks []CheckReport `json:"checks"`
+	Tables []TableView   `json:"tables"`
+}
+
+// CheckReport is what one component's self-check found.
+type CheckReport struct {
+	Name string        `json:"name"`
+	Took time.Duration `json:"took_ns"`
+	CheckResult
+}

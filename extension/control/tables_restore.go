@@ -1,0 +1,163 @@
+// This file restores a backup: all of its tables or none.
+
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/foundation-agent/foundation-agent/internal/backup"
+	"github.com/foundation-agent/foundation-agent/internal/door"
+	"github.com/foundation-agent/foundation-agent/internal/operator"
+)
+
+// prepared is a table whose image has been read and checked, and may now be taken in.
+type prepared struct {
+	table operator.Table
+	apply func() (entries int64, err error)
+}
+
+func (t *tables) serveRestore(w http.ResponseWriter, r *http.Request) {
+	if !t.restoring.TryLock() {
+		door.WriteError(w, http.StatusConflict, door.Error{Code: "restore_under_way", Message: "another restore is under way: wait for its end"})
+		return
+	}
+	defer t.restoring.Unlock()
+	chosen, err := t.choose(r, isBackuper)
+	if err != nil {
+		writeUnknownTable(w, err)
+		return
+	}
+	ready, err := t.prepare(r.Context(), http.MaxBytesReader(w, r.Body, t.limit), chosen, r.URL.Query().Has(paramTable))
+	if err != nil {
+		writeRefusedBackup(w, err)
+		return
+	}
+	results, err := t.applyAll(r.Context(), ready)
+	if err != nil {
+		door.WriteError(w, http.StatusInternalServerError, door.Error{Code: "restore_failed", Message: err.Error()})
+		return
+	}
+	door.WriteJSON(w, http.StatusOK, map[string][]operator.TableResult{"results": results})
+}
+
+// prepare reads a whole backup and lets each chosen table check its image. Nothing is changed. With
+// skipOthers the backup's other tables are read over; without, one that does not exist here is an error.
+func (t *tables) prepare(ctx context.Context, body io.Reader, chosen []operator.Table, skipOthers bool) ([]prepared, error) {
+	b, err := backup.NewReader(body, t.limit)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	wanted := make(map[string]operator.Table, len(chosen))
+	for _, table := range chosen {
+		wanted[table.Name()] = table
+	}
+	var ready []prepared
+	for {
+		name, image, err := b.Next()
+		if errors.Is(err, io.EOF) {
+			return ready, checkFound(wanted, ready, skipOthers)
+		}
+		if err != nil {
+			return nil, err
+		}
+		table, ok := wanted[name]
+		if !ok && skipOthers {
+			continue
+		}
+		if !ok {
+			return nil, fmt.Errorf("%w: %q", errNoSuchTable, name)
+		}
+		apply, err := table.(operator.Backuper).Restore(ctx, image)
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", name, err)
+		}
+		ready = append(ready, prepared{table: table, apply: apply})
+	}
+}
+
+var errNoSuchTable = errors.New("the backup has a table that this agent has not; name the tables to restore")
+
+// checkFound makes sure that a table that the caller named is in the backup.
+func checkFound(wanted map[string]operator.Table, ready []prepared, named bool) error {
+	if !named || len(ready) == len(wanted) {
+		return nil
+	}
+	for _, p := range ready {
+		delete(wanted, p.table.Name())
+	}
+	for name := range wanted {
+		return fmt.Errorf("the backup has no table %q", name)
+	}
+	return nil
+}
+
+// applyAll takes every image in. Where one table fails, those before it get back what they held.
+func (t *tables) applyAll(ctx context.Context, ready []prepared) ([]operator.TableResult, error) {
+	all := make([]operator.Table, 0, len(ready))
+	for _, p := range ready {
+		all = append(all, p.table)
+	}
+	before, err := t.spoolBackup(ctx, all)
+	if err != nil {
+		return nil, fmt.Errorf("nothing was restored: %w", err)
+	}
+	defer before.Close()
+	// From here on the work is done whether or not the caller waits for it.
+	ctx = context.WithoutCancel(ctx)
+	results := make([]operator.TableResult, 0, len(ready))
+	for i, p := range ready {
+		start := time.Now()
+		entries, err := p.apply()
+		if err != nil {
+			err = fmt.Errorf("table %s: %w", p.table.Name(), err)
+			if undo := t.putBack(ctx, before, all[:i+1]); undo != nil {
+				return nil, fmt.Errorf("restore broke off, and could not be undone: %w", errors.Join(err, undo))
+			}
+			return nil, fmt.Errorf("nothing was restored: %w", err)
+		}
+		results = append(results, operator.TableResult{Table: p.table.Name(), Entries: entries, Took: time.Since(start)})
+	}
+	return results, nil
+}
+
+// putBack restores the touched tables from the image that was taken before.
+func (t *tables) putBack(ctx context.Context, before io.ReadSeeker, touched []operator.Table) error {
+	if _, err := before.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	ready, err := t.prepare(ctx, before, touched, true)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, p := range ready {
+		_, err := p.apply()
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// writeRefusedBackup tells why nothing was changed.
+func writeRefusedBackup(w http.ResponseWriter, err error) {
+	status, code := http.StatusUnprocessableEntity, "backup_refused"
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge), errors.Is(err, backup.ErrTooLarge):
+		status, code = http.StatusRequestEntityTooLarge, "backup_too_large"
+	case errors.Is(err, backup.ErrForeign):
+		code = "backup_foreign"
+	case errors.Is(err, backup.ErrNewer):
+		code = "backup_newer"
+	case errors.Is(err, backup.ErrDamaged):
+		code = "backup_damaged"
+	case errors.Is(err, errNoSuchTable):
+		code = "unknown_table"
+	}
+	door.WriteError(w, status, door.Error{Code: code, Message: "nothing was changed: " + err.Error()})
+}

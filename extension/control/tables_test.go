@@ -1,0 +1,197 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/foundation-agent/foundation-agent/internal/backup"
+	"github.com/foundation-agent/foundation-agent/internal/operator"
+)
+
+// textTable is a table whose whole content is a text.
+type textTable struct {
+	name, content string
+	applyErr      error
+	cleaned       int
+	restoredBy    operator.Caller
+}
+
+func (t *textTable) Name() string { return t.name }
+
+func (t *textTable) Info() operator.TableInfo {
+	return operator.TableInfo{Entries: int64(len(t.content)), Bytes: int64(len(t.content)), Persisted: true}
+}
+
+func (t *textTable) Backup(_ context.Context, w io.Writer) error {
+	_, err := io.WriteString(w, t.content)
+	return err
+}
+
+func (t *textTable) Restore(ctx context.Context, r io.Reader) (func() (int64, error), error) {
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.HasPrefix(content, []byte("bad")) {
+		return nil, errors.New("bad image")
+	}
+	t.restoredBy, _ = operator.CallerIn(ctx)
+	return func() (int64, error) {
+		if t.applyErr != nil {
+			return 0, t.applyErr
+		}
+		t.content = string(content)
+		return int64(len(content)), nil
+	}, nil
+}
+
+func (t *textTable) Cleanup(context.Context) (int64, error) {
+	t.cleaned++
+	if t.name == "b" {
+		return 0, errors.New("cannot")
+	}
+	return 7, nil
+}
+
+func withTables(t *testing.T) (client *http.Client, a, b *textTable) {
+	cfg := testConfig(t)
+	c := startControl(t, cfg, nil)
+	a, b = &textTable{name: "a", content: "alpha"}, &textTable{name: "b", content: "beta"}
+	t.Cleanup(c.RegisterTable(a))
+	t.Cleanup(c.RegisterTable(b))
+	return overSocket(t, cfg.Socket.Path), a, b
+}
+
+func post(t *testing.T, client *http.Client, url string, body []byte) (int, string) {
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader(body))
+	require.NoError(t, err)
+	resp, err := client.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, string(answer)
+}
+
+func TestTablesAreListed(t *testing.T) {
+	client, _, _ := withTables(t)
+	_, body := do(t, client, http.MethodGet, "http://agent/v1/tables?table=a")
+	var answer struct{ Tables []operator.TableView }
+	require.NoError(t, json.Unmarshal([]byte(body), &answer))
+	require.Equal(t, []operator.TableView{{
+		Name: "a", TableInfo: operator.TableInfo{Entries: 5, Bytes: 5, Persisted: true}, Can: []string{"backup", "restore", "cleanup"},
+	}}, answer.Tables)
+
+	status, body := do(t, client, http.MethodGet, "http://agent/v1/tables?table=zzz")
+	require.Equal(t, http.StatusNotFound, status)
+	require.Contains(t, body, "there are: a, b")
+}
+
+func TestBackupComesBack(t *testing.T) {
+	client, a, b := withTables(t)
+	status, file := post(t, client, "http://agent/v1/tables/backup", nil)
+	require.Equal(t, http.StatusOK, status)
+	_, manifest, err := backup.Verify(bytes.NewReader([]byte(file)), 1<<20)
+	require.NoError(t, err)
+	require.Len(t, manifest.Tables, 2)
+
+	a.content, b.content = "changed", "changed"
+	status, body := post(t, client, "http://agent/v1/tables/restore?author=ann", []byte(file))
+	require.Equal(t, http.StatusOK, status, body)
+	require.Equal(t, "alpha", a.content)
+	require.Equal(t, "beta", b.content)
+	require.Equal(t, "ann", a.restoredBy.Name)
+}
+
+func TestNamedTablesAlone(t *testing.T) {
+	client, a, b := withTables(t)
+	_, file := post(t, client, "http://agent/v1/tables/backup", nil)
+	a.content, b.content = "changed", "changed"
+	status, _ := post(t, client, "http://agent/v1/tables/restore?table=b", []byte(file))
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, "changed", a.content)
+	require.Equal(t, "beta", b.content)
+
+	_, onlyA := post(t, client, "http://agent/v1/tables/backup?table=a", nil)
+	status, body := post(t, client, "http://agent/v1/tables/restore?table=b", []byte(onlyA))
+	require.Equal(t, http.StatusUnprocessableEntity, status)
+	require.Contains(t, body, `has no table`)
+}
+
+func TestNothingChangesWhenOneTableIsRefused(t *testing.T) {
+	client, a, b := withTables(t)
+	a.content, b.content = "good", "bad"
+	_, file := post(t, client, "http://agent/v1/tables/backup", nil)
+	a.content, b.content = "alpha", "beta"
+
+	for name, tt := range map[string]struct {
+		file []byte
+		code string
+	}{
+		"image refused": {[]byte(file), "backup_refused"},
+		"foreign":       {[]byte("hello"), "backup_foreign"},
+		"cut off":       {[]byte(file)[:len(file)-20], "backup_"},
+		"other table":   {backupOf(t, "zzz", "x"), "unknown_table"},
+	} {
+		status, body := post(t, client, "http://agent/v1/tables/restore", tt.file)
+		require.Equal(t, http.StatusUnprocessableEntity, status, name)
+		require.Contains(t, body, tt.code, name)
+		require.Equal(t, []string{"alpha", "beta"}, []string{a.content, b.content}, name)
+	}
+}
+
+func TestTooLargeBackupIsRefused(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.MaxRestoreBytes = 1 << 20
+	c := startControl(t, cfg, nil)
+	a := &textTable{name: "a", content: "alpha"}
+	t.Cleanup(c.RegisterTable(a))
+	status, body := post(t, overSocket(t, cfg.Socket.Path), "http://agent/v1/tables/restore", backupOf(t, "a", string(make([]byte, 2<<20))))
+	require.Equal(t, http.StatusRequestEntityTooLarge, status)
+	require.Contains(t, body, "backup_too_large")
+	require.Equal(t, "alpha", a.content)
+}
+
+func TestFailureInTheMiddleIsUndone(t *testing.T) {
+	client, a, b := withTables(t)
+	_, file := post(t, client, "http://agent/v1/tables/backup", nil)
+	a.content, b.content = "changed", "changed too"
+	b.applyErr = errors.New("disk full")
+	status, body := post(t, client, "http://agent/v1/tables/restore", []byte(file))
+	require.Equal(t, http.StatusInternalServerError, status)
+	require.Contains(t, body, "disk full")
+	require.Equal(t, "changed", a.content)
+	require.Equal(t, "changed too", b.content)
+}
+
+func TestOperationsGoOnAfterAFailure(t *testing.T) {
+	client, a, b := withTables(t)
+	status, body := post(t, client, "http://agent/v1/tables/cleanup", nil)
+	require.Equal(t, http.StatusInternalServerError, status)
+	require.Contains(t, body, `"entries":7`)
+	require.Contains(t, body, "cannot")
+	require.Equal(t, []int{1, 1}, []int{a.cleaned, b.cleaned})
+
+	status, body = post(t, client, "http://agent/v1/tables/rebuild?table=a", nil)
+	require.Equal(t, http.StatusNotFound, status)
+	require.Contains(t, body, "cannot do this")
+}
+
+func backupOf(t *testing.T, name, content string) []byte {
+	var file bytes.Buffer
+	b, err := backup.NewWriter(&file, "test")
+	require.NoError(t, err)
+	require.NoError(t, b.Table(name, func(w io.Writer) error {
+		_, err := io.WriteString(w, content)
+		return err
+	}))
+	require.NoError(t, b.Close())
+	return file.Bytes()
+}
