@@ -25,6 +25,7 @@ import (
 	control "github.com/foundation-agent/foundation-agent/extension/control"
 	openspans "github.com/foundation-agent/foundation-agent/extension/openspans"
 	flags "github.com/foundation-agent/foundation-agent/extension/flags"
+	migration "github.com/foundation-agent/foundation-agent/extension/migration"
 	memorylimiterprocessor "go.opentelemetry.io/collector/processor/memorylimiterprocessor"
 	transformprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor"
 	filterprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/filterprocessor"
@@ -63,6 +64,7 @@ func components() (otelcol.Factories, error) {
 		control.NewFactory(),
 		openspans.NewFactory(),
 		flags.NewFactory(),
+		migration.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -76,6 +78,7 @@ func components() (otelcol.Factories, error) {
 		control.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
 		openspans.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
 		flags.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
+		migration.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
 	})
 
 	factories.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](
