@@ -66,10 +66,15 @@ func WriteError(w http.ResponseWriter, status int, e Error) {
 	WriteJSON(w, status, map[string]Error{"error": e})
 }
 
-// WriteRetry answers 429 or 503 with Retry-After, in whole seconds, at least one.
+// WriteRetry answers 429 or 503 with Retry-After.
 func WriteRetry(w http.ResponseWriter, status int, after time.Duration, e Error) {
-	w.Header().Set("Retry-After", strconv.Itoa(max(1, int(after.Round(time.Second)/time.Second))))
+	SetRetryAfter(w.Header(), after)
 	WriteError(w, status, e)
+}
+
+// SetRetryAfter sets Retry-After in whole seconds, rounded up: never too early, one at least.
+func SetRetryAfter(h http.Header, after time.Duration) {
+	h.Set("Retry-After", strconv.Itoa(max(1, int((after+time.Second-1)/time.Second))))
 }
 
 // WriteJSON answers with status and body as application/json.

@@ -30,12 +30,18 @@ type Config struct {
 	Group string
 }
 
+// maxPath is what sun_path holds beside its end (unix(7)).
+const maxPath = 107
+
 // dialTimeout bounds the question whether somebody answers on an existing socket.
 const dialTimeout = time.Second
 
 // Listen listens on c.Path. A stale socket is replaced only after a failed dial, under a file lock
 // that the listener keeps until it is closed; a live one is an error that names it.
 func Listen(c Config) (net.Listener, error) {
+	if len(c.Path) > maxPath {
+		return nil, fmt.Errorf("%s: %d bytes are too many for the path of a socket; at most %d are allowed", c.Path, len(c.Path), maxPath)
+	}
 	if err := os.MkdirAll(filepath.Dir(c.Path), c.DirMode); err != nil {
 		return nil, fmt.Errorf("socket directory: %w", err)
 	}
@@ -66,24 +72,25 @@ func listenLocked(c Config) (net.Listener, error) {
 	if err := removeStale(c.Path); err != nil {
 		return nil, err
 	}
-	// Bind under a private name, and move into place once mode and group are right. A bind straight
-	// to the path would be open to everyone for an instant; a umask is the whole process's.
-	private := c.Path + ".new"
-	if err := os.Remove(private); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: private, Net: "unix"})
+	l, err := listenClosed(c.Path)
 	if err != nil {
 		return nil, err
 	}
-	l.SetUnlinkOnClose(false)
-	if err := own(private, c); err != nil {
-		return nil, errors.Join(err, l.Close(), os.Remove(private))
-	}
-	if err := os.Rename(private, c.Path); err != nil {
-		return nil, errors.Join(err, l.Close(), os.Remove(private))
+	if err := own(c.Path, c); err != nil {
+		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
+}
+
+// listenClosed listens where nobody may connect yet: the file that bind makes has the mode that the
+// unbound socket has (less the umask), so there is no instant at which it is open to all.
+func listenClosed(path string) (net.Listener, error) {
+	closed := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var chmodErr error
+		err := raw.Control(func(fd uintptr) { chmodErr = unix.Fchmod(int(fd), 0) })
+		return errors.Join(err, chmodErr)
+	}}
+	return closed.Listen(context.Background(), "unix", path)
 }
 
 func removeStale(path string) error {
@@ -131,25 +138,13 @@ func groupID(name string) (int, error) {
 	return strconv.Atoi(g.Gid)
 }
 
-// listener removes its socket, then lets the lock go.
+// listener removes its socket when it closes, then lets the lock go.
 type listener struct {
 	net.Listener
 	lock *os.File
 }
 
-func (l *listener) Close() error {
-	path := lockedPath(l.lock)
-	return errors.Join(l.Listener.Close(), ignoreNotExist(os.Remove(path)), l.lock.Close())
-}
-
-func lockedPath(lock *os.File) string { return lock.Name()[:len(lock.Name())-len(".lock")] }
-
-func ignoreNotExist(err error) error {
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrClosed) {
-		return nil
-	}
-	return err
-}
+func (l *listener) Close() error { return errors.Join(l.Listener.Close(), l.lock.Close()) }
 
 // Peer is the process at the other end of a unix socket when it connected, by SO_PEERCRED (unix(7)).
 type Peer struct {

@@ -114,8 +114,7 @@ type errorBody struct {
 
 func (a answer) write(w http.ResponseWriter) {
 	if a.after > 0 {
-		// Whole seconds, rounded up: never too early.
-		w.Header().Set("Retry-After", strconv.Itoa(int((a.after+time.Second-1)/time.Second)))
+		door.SetRetryAfter(w.Header(), a.after)
 	}
 	door.WriteJSON(w, a.status, a.body)
 }
