@@ -61,6 +61,7 @@ func TestEveryEventIsTakenOnceByOneOfManyReaders(t *testing.T) {
 	const events, readers = 1000, 4
 	b := NewBuffer(events)
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var mu sync.Mutex
 	seen := map[string]int{}
 	var reading sync.WaitGroup
