@@ -23,9 +23,6 @@ type Config struct {
 	TCP configoptional.Optional[confighttp.ServerConfig] `mapstructure:"tcp"`
 	// StatusPage serves the read-only status page. Without `auth` it must be on a loopback address.
 	StatusPage configoptional.Optional[confighttp.ServerConfig] `mapstructure:"status_page"`
-	// AllowedHosts are names, beside loopback and the configured endpoint's own, by which TCP may be
-	// addressed (the Host header); anything else is refused, as DNS rebinding is.
-	AllowedHosts []string `mapstructure:"allowed_hosts"`
 	// Serve names the extensions whose operator routes, tables and checks are served.
 	Serve []component.ID `mapstructure:"serve"`
 	// AuditEntries is how many mutations the API remembers. The log has them all.

@@ -80,6 +80,9 @@ func (c *control) RegisterTable(t operator.Table) (remove func()) { return c.reg
 // RegisterCheck makes a self-check known to operators until remove is called.
 func (c *control) RegisterCheck(ch operator.Check) (remove func()) { return c.registry.addCheck(ch) }
 
+// RegisterTap lets operators look at the records that leave a component until remove is called.
+func (c *control) RegisterTap(t *operator.Tap) (remove func()) { return c.registry.addTap(t) }
+
 // Tables returns every registered table, by name.
 func (c *control) Tables() []operator.Table { return c.registry.listTables() }
 
@@ -104,7 +107,7 @@ func (c *control) Start(ctx context.Context, h component.Host) error {
 // buildAPI puts control's own routes and those of the served extensions behind one handler.
 func (c *control) buildAPI(h component.Host) (http.Handler, error) {
 	routes := newRouter(c.audit)
-	own := [][]operator.Route{c.statusRoutes(), c.audit.routes(), c.tables.routes(), c.checks.routes()}
+	own := [][]operator.Route{c.statusRoutes(), c.audit.routes(), c.tables.routes(), c.checks.routes(), c.registry.logRoutes()}
 	for _, r := range own {
 		if err := routes.add("control", r); err != nil {
 			return nil, err
@@ -130,7 +133,7 @@ func (c *control) listen(ctx context.Context, h component.Host, api http.Handler
 	}
 	c.servers = append(c.servers, s)
 	if tcp := c.cfg.TCP.Get(); tcp != nil {
-		s, err := listenTCP(ctx, h, tcp, c.cfg.AllowedHosts, c.set.TelemetrySettings, api)
+		s, err := listenTCP(ctx, h, tcp, c.set.TelemetrySettings, api)
 		if err != nil {
 			return fmt.Errorf("tcp: %w", err)
 		}

@@ -1,4 +1,4 @@
-// This file is the Registrar: the tables and self-checks that components and extensions show.
+// This file is the Registrar: the tables, self-checks and taps that components and extensions show.
 
 package control
 
@@ -18,10 +18,16 @@ type registry struct {
 	mu     sync.RWMutex
 	tables map[string]operator.Table
 	checks map[string]operator.Check
+	taps   map[string]*operator.Tap
 }
 
 func newRegistry(logger *zap.Logger) *registry {
-	return &registry{logger: logger, tables: map[string]operator.Table{}, checks: map[string]operator.Check{}}
+	return &registry{
+		logger: logger,
+		tables: map[string]operator.Table{},
+		checks: map[string]operator.Check{},
+		taps:   map[string]*operator.Tap{},
+	}
 }
 
 // addExtension takes in what a served extension has beside its routes.
@@ -46,7 +52,11 @@ func (r *registry) addCheck(c operator.Check) (remove func()) {
 	return add(r, r.checks, "check", c)
 }
 
-// named is what tables and checks have in common.
+func (r *registry) addTap(t *operator.Tap) (remove func()) {
+	return add(r, r.taps, "tap", t)
+}
+
+// named is what tables, checks and taps have in common.
 type named interface{ Name() string }
 
 func add[T named](r *registry, all map[string]T, kind string, entry T) (remove func()) {
@@ -71,6 +81,9 @@ func (r *registry) listTables() []operator.Table { return list(r, r.tables) }
 
 // listChecks returns the checks by name.
 func (r *registry) listChecks() []operator.Check { return list(r, r.checks) }
+
+// listTaps returns the taps by name.
+func (r *registry) listTaps() []*operator.Tap { return list(r, r.taps) }
 
 func list[T named](r *registry, all map[string]T) []T {
 	r.mu.RLock()

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.uber.org/zap"
 
+	"github.com/foundation-agent/foundation-agent/internal/door"
 	"github.com/foundation-agent/foundation-agent/internal/unixsocket"
 )
 
@@ -30,14 +31,15 @@ const (
 type server struct {
 	http     *http.Server
 	listener net.Listener
-	stop     context.CancelFunc // ends the context of requests: streams end at once
-	done     chan struct{}      // closed when Serve has returned; nil before serve
+	draining chan struct{} // closed when shutdown begins: streams end
+	done     chan struct{} // closed when Serve has returned; nil before serve
 }
 
 func newServer(s *http.Server, l net.Listener) *server {
-	ctx, stop := context.WithCancel(context.Background())
+	draining := make(chan struct{})
+	ctx := door.WithDraining(context.Background(), draining)
 	s.BaseContext = func(net.Listener) context.Context { return ctx }
-	return &server{http: s, listener: l, stop: stop}
+	return &server{http: s, listener: l, draining: draining}
 }
 
 func listenSocket(cfg SocketConfig, set component.TelemetrySettings, api http.Handler) (*server, error) {
@@ -48,12 +50,16 @@ func listenSocket(cfg SocketConfig, set component.TelemetrySettings, api http.Ha
 	if err := checkDirectory(filepath.Dir(cfg.Path), cfg.Mode); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
+	handler, err := door.KeepBrowsersOut(api, "", nil)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
 	errorLog, err := zap.NewStdLogAt(set.Logger, zap.WarnLevel)
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return newServer(&http.Server{
-		Handler:           sameOrigin(api, nil),
+		Handler:           handler,
 		ConnContext:       unixsocket.ConnContext,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ErrorLog:          errorLog,
@@ -77,13 +83,16 @@ func checkDirectory(dir string, socketMode os.FileMode) error {
 	return nil
 }
 
-func listenTCP(ctx context.Context, h component.Host, cfg *confighttp.ServerConfig, allowedHosts []string, set component.TelemetrySettings, handler http.Handler) (*server, error) {
-	own, _, err := net.SplitHostPort(cfg.NetAddr.Endpoint)
+func listenTCP(ctx context.Context, h component.Host, cfg *confighttp.ServerConfig, set component.TelemetrySettings, handler http.Handler) (*server, error) {
+	var origins []string
+	if cors := cfg.CORS.Get(); cors != nil {
+		origins = cors.AllowedOrigins
+	}
+	handler, err := door.KeepBrowsersOut(handler, cfg.NetAddr.Endpoint, origins)
 	if err != nil {
 		return nil, err
 	}
-	hosts := newHostList(append([]string{own}, allowedHosts...))
-	s, err := cfg.ToServer(ctx, h.GetExtensions(), set, sameOrigin(handler, hosts))
+	s, err := cfg.ToServer(ctx, h.GetExtensions(), set, handler)
 	if err != nil {
 		return nil, err
 	}
@@ -105,15 +114,15 @@ func (s *server) serve(h component.Host) {
 }
 
 func (s *server) shutdown(ctx context.Context) error {
-	s.stop()
+	close(s.draining)
 	if s.done == nil {
 		return s.listener.Close()
 	}
 	ctx, cancel := context.WithTimeout(ctx, shutdownGrace)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
-	if err != nil {
-		err = s.http.Close()
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.http.Close() // ends the requests that are still under way
 	}
 	<-s.done
 	return err

@@ -28,6 +28,7 @@ type Route struct {
 type Registrar interface {
 	RegisterTable(t Table) (remove func())
 	RegisterCheck(c Check) (remove func())
+	RegisterTap(t *Tap) (remove func())
 }
 
 // Inspector is what the control extension offers to extensions that look at the whole agent
