@@ -14,7 +14,7 @@ import (
 var doors = []struct{ key, what, format string }{
 	{"receivers::otlp::protocols::grpc::endpoint", "OTLP/gRPC", "%v"},
 	{"receivers::otlp::protocols::http::endpoint", "OTLP/HTTP", "http://%v"},
-	{"receivers::foundation::socket::path", "applications", "unix:%v"},
+	{"receivers::foundation::unix::endpoint", "applications", "unix:%v"},
 	{"receivers::foundation::http::endpoint", "applications", "http://%v"},
 	{"extensions::control::socket::path", "operators", "unix:%v"},
 	{"extensions::control::status_page::endpoint", "status page", "http://%v"},
@@ -37,7 +37,7 @@ func writeWelcome(out io.Writer, conf *confmap.Conf) error {
 		fmt.Fprintf(w, "  state\t%s (survives kill -9; power loss only with fsync)\n", dir)
 	}
 	fmt.Fprintf(w, "  exports to\t%s\n", strings.Join(destinations(conf), ", "))
-	if socket, ok := conf.Get("receivers::foundation::socket::path").(string); ok {
+	if socket, ok := conf.Get("receivers::foundation::unix::endpoint").(string); ok {
 		fmt.Fprintf(w, "\nTry, in another terminal:\n\n  curl --unix-socket %s http://agent/v1/events \\\n"+
 			"    -H 'Content-Type: application/json' \\\n"+
 			"    -d '{\"name\": \"hello.world\", \"measurements\": {\"count\": 1}, \"metadata\": {\"dedup_key\": \"first\"}}'\n", socket)

@@ -73,13 +73,16 @@ type Agent struct {
 	exited  chan struct{}
 	health  string
 	metrics string
+	// OTLP is host:port of the OTLP/gRPC receiver, OTLPHTTP that of OTLP/HTTP, Door that of the applications'
+	// door on TCP, of the default configuration.
+	OTLP, OTLPHTTP, Door string
 	// StateDir is FOUNDATION_STATE_DIR: pass it to the next life to restart where this one ended.
 	StateDir string
 }
 
 // Options of a life.
 type Options struct {
-	// Config is YAML; "" runs the embedded default. Ports in it are the caller's (FreePort).
+	// Config is YAML; "" runs config/agent.yaml on free ports. Ports in a Config are the caller's (FreePort).
 	Config string
 	// StateDir to go on with; "" makes a new one.
 	StateDir string
@@ -108,29 +111,13 @@ func launch(t testing.TB, o Options) *Agent {
 		exited:   make(chan struct{}),
 		health:   fmt.Sprintf("127.0.0.1:%d", FreePort(t)),
 		metrics:  fmt.Sprintf("127.0.0.1:%d", FreePort(t)),
+		OTLP:     fmt.Sprintf("127.0.0.1:%d", FreePort(t)),
+		OTLPHTTP: fmt.Sprintf("127.0.0.1:%d", FreePort(t)),
+		Door:     fmt.Sprintf("127.0.0.1:%d", FreePort(t)),
 		StateDir: o.StateDir,
 	}
-	var args []string
-	if o.Config != "" {
-		file := filepath.Join(t.TempDir(), "config.yaml")
-		require.NoError(t, os.WriteFile(file, []byte(o.Config), 0o600))
-		args = append(args, "--config", file)
-	} else {
-		args = append(args, "--config", filepath.Join(Root(), "config", "agent.yaml"))
-	}
-	_, port, err := net.SplitHostPort(a.metrics)
-	require.NoError(t, err)
-	overlay := filepath.Join(t.TempDir(), "test.yaml")
-	require.NoError(t, os.WriteFile(overlay, []byte(fmt.Sprintf(`
-extensions:
-  health_check: {endpoint: %q}
-service:
-  telemetry:
-    metrics:
-      readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %s}}}}]
-`, a.health, port)), 0o600))
-	args = append(args, "--config", overlay)
-	a.cmd = exec.Command(Binary(t), append(args, o.Args...)...)
+	args := append(a.configArgs(o.Config), o.Args...)
+	a.cmd = exec.Command(Binary(t), args...)
 	a.cmd.Env = append(append(os.Environ(), "FOUNDATION_STATE_DIR="+o.StateDir), o.Env...)
 	a.cmd.Stdout, a.cmd.Stderr = a.output, a.output
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -148,6 +135,39 @@ service:
 		}
 	})
 	return a
+}
+
+// configArgs are the arguments that run a configuration ("" for the default one), moved to ports of this agent's.
+func (a *Agent) configArgs(config string) []string {
+	a.t.Helper()
+	_, metricsPort, err := net.SplitHostPort(a.metrics)
+	require.NoError(a.t, err)
+	ports := fmt.Sprintf(`
+extensions:
+  health_check: {endpoint: %q}
+service:
+  telemetry:
+    metrics:
+      readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %s}}}}]
+`, a.health, metricsPort)
+	if config != "" {
+		return []string{"--config", a.file(config), "--config", a.file(ports)}
+	}
+	defaults := fmt.Sprintf(`
+receivers:
+  otlp: {protocols: {grpc: {endpoint: %q}, http: {endpoint: %q}}}
+  foundation: {http: {endpoint: %q}}
+extensions:
+  control: {status_page: {endpoint: "127.0.0.1:%d"}}
+`, a.OTLP, a.OTLPHTTP, a.Door, FreePort(a.t))
+	return []string{"--config", filepath.Join(Root(), "config", "agent.yaml"), "--config", a.file(defaults), "--config", a.file(ports)}
+}
+
+func (a *Agent) file(text string) string {
+	a.t.Helper()
+	path := filepath.Join(a.t.TempDir(), "config.yaml")
+	require.NoError(a.t, os.WriteFile(path, []byte(text), 0o600))
+	return path
 }
 
 func (a *Agent) waitReady() {
