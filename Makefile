@@ -4,8 +4,10 @@ SHELL   := bash
 GO      ?= go
 BUILD   := build
 BINARY  := $(BUILD)/foundation-agent
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0-dev)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+VERSION ?= $(shell git describe --tags 2>/dev/null || echo 0.1.0)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+DATE    ?= $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
 TOOL    := $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 export CGO_ENABLED ?= 0
 export GOFLAGS += -buildvcs=false
@@ -49,6 +51,24 @@ ocb: ## build the sidecar with plain ocb, as a user with a build of their own wo
 node: ## build the DaemonSet and gateway distribution with plain ocb
 	$(TOOL) builder --config=builder-config-node.yaml
 	$(BUILD)/node/foundation-agent-node components > /dev/null
+
+RELEASE  := $(BUILD)/release
+PACKAGER := $(GO) tool -modfile=$(CURDIR)/tools/release/go.mod
+
+.PHONY: sbom
+sbom: build ## what the binary is made of, as CycloneDX
+	$(PACKAGER) cyclonedx-gomod bin -json -noserial -version $(VERSION) -output $(BUILD)/sbom.cdx.json $(BINARY)
+
+.PHONY: release
+release: sbom ## static binaries, .deb, .rpm, SBOM and checksums, the same bytes from the same commit
+	rm -rf $(RELEASE) && mkdir -p $(RELEASE) && cp $(BUILD)/sbom.cdx.json $(RELEASE)/
+	for arch in amd64 arm64; do \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' \
+			-o $(RELEASE)/foundation-agent-linux-$$arch ./cmd/foundation-agent && \
+		for packager in deb rpm; do \
+			ARCH=$$arch VERSION=$(patsubst v%,%,$(VERSION)) SOURCE_DATE=$(DATE) $(PACKAGER) nfpm package \
+				--config deploy/package/nfpm.yaml --packager $$packager --target $(RELEASE)/ || exit 1; done || exit 1; done
+	cd $(RELEASE) && sha256sum * > SHA256SUMS
 
 .PHONY: clean
 clean: ## remove what was built

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -17,8 +18,12 @@ import (
 	"github.com/foundation-agent/foundation-agent/cmd/foundation-agent/commands"
 )
 
-// version is set by the linker.
-var version = "0.1.0-dev"
+// What was built, set by the linker: a version, the commit and its date.
+var (
+	version = "0.1.0-dev"
+	commit  = "unknown"
+	date    = "unknown"
+)
 
 func main() {
 	// cobra has printed the error.
@@ -29,6 +34,7 @@ func main() {
 func command() *cobra.Command {
 	starts := &starter{out: os.Stderr}
 	cmd := otelcol.NewCommand(settings(starts))
+	cmd.SetVersionTemplate(fmt.Sprintf("{{.Name}} {{.Version}} (commit %s, %s)\n", commit, date))
 	cmd.Short = "A telemetry agent that loses no event, no span and no state"
 	cmd.AddCommand(commands.New()...)
 	cmd.PersistentPreRunE = func(c *cobra.Command, _ []string) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -38,6 +39,9 @@ func writeWelcome(out io.Writer, conf *confmap.Conf) error {
 	}
 	fmt.Fprintf(w, "  exports to\t%s\n", strings.Join(destinations(conf), ", "))
 	if socket, ok := conf.Get("receivers::foundation::unix::endpoint").(string); ok {
+		if abs, err := filepath.Abs(socket); err == nil { // the other terminal may be elsewhere
+			socket = abs
+		}
 		fmt.Fprintf(w, "\nTry, in another terminal:\n\n  curl --unix-socket %s http://agent/v1/events \\\n"+
 			"    -H 'Content-Type: application/json' \\\n"+
 			"    -d '{\"name\": \"hello.world\", \"measurements\": {\"count\": 1}, \"metadata\": {\"dedup_key\": \"first\"}}'\n", socket)
