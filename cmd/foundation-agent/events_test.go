@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/foundation-agent/foundation-agent/internal/agenttest"
 	"github.com/foundation-agent/foundation-agent/internal/attr"
@@ -81,7 +82,7 @@ func requireOneFirstOneSummary(t *testing.T, backend *agenttest.Backend, n int64
 	summary := summaries[0].Attributes().AsRaw()
 	require.Equal(t, n, summary[attr.LogCount])
 	require.InDelta(t, float64(n-1), weight(summaries[0]), 0)
-	require.InDelta(t, float64(n), float64(sumOf(t, summary, "count")), 0, "%v", summary)
+	require.InDelta(t, float64(n), sumOf(t, summary, "count"), 0, "%v", summary)
 	require.InDelta(t, 2.5*float64(n), sumOf(t, summary, "latency"), 0, "%v", summary)
 }
 
@@ -176,4 +177,20 @@ func TestJavaScriptSDK(t *testing.T) {
 	passed, _ := events(backend.Logs(), "payment.declined")
 	require.Len(t, passed, 1)
 	a.Stop()
+}
+
+// number is a value as float64, whichever numeric type it has.
+func number(v pcommon.Value) float64 {
+	if v.Type() == pcommon.ValueTypeInt {
+		return float64(v.Int())
+	}
+	return v.Double()
+}
+
+// sumOf is the sum of a measurement over the events of a summary.
+func sumOf(t *testing.T, summary map[string]any, measurement string) float64 {
+	t.Helper()
+	v := pcommon.NewValueEmpty()
+	require.NoError(t, v.FromRaw(summary[attr.MeasurementPre+measurement+".sum"]))
+	return number(v)
 }
