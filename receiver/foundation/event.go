@@ -131,13 +131,13 @@ func (d *eventDecoder) name() error {
 }
 
 func (d *eventDecoder) measurements() error {
-	return d.fields(func(name []byte) error {
+	return d.fields("measurements", func(name []byte) error {
 		if len(name) == 0 {
 			return invalid("measurements", "a name is empty")
 		}
 		key := attr.MeasurementPre + string(name)
 		if kind := d.dec.PeekKind(); kind != '0' {
-			return invalid("measurements", "%s is %s; give a number (not NaN or infinite)", quote(string(name)), kind)
+			return invalid("measurements", "%s is %s; give a number (not NaN or infinite)", quote(string(name)), kindName(kind))
 		}
 		raw, err := d.dec.ReadValue()
 		if err != nil {
@@ -157,7 +157,7 @@ func (d *eventDecoder) measurements() error {
 }
 
 func (d *eventDecoder) metadata() error {
-	return d.fields(func(name []byte) error {
+	return d.fields("metadata", func(name []byte) error {
 		key := string(name)
 		switch {
 		case key == "":
@@ -200,7 +200,7 @@ func (d *eventDecoder) durationAttribute(name, key string) error {
 
 func (d *eventDecoder) batch() error {
 	keyed, closes := false, false
-	err := d.fields(func(name []byte) error {
+	err := d.fields("batch", func(name []byte) error {
 		switch string(name) {
 		case "key":
 			s, err := d.text("batch.key")

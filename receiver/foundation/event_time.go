@@ -25,7 +25,7 @@ func (d *eventDecoder) timestamp(received time.Time) error {
 		}
 		text = token.String()
 	default:
-		return invalid("timestamp", "%s is not allowed; give RFC 3339 or unix nanoseconds", kind)
+		return invalid("timestamp", "%s is not allowed; give RFC 3339 or unix nanoseconds", kindName(kind))
 	}
 	at, err := parseTime(text)
 	if err != nil {

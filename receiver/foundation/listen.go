@@ -121,8 +121,10 @@ func (d *openDoor) close(ctx context.Context) error {
 
 // jsonError is how confighttp's own refusals are written.
 func jsonError(w http.ResponseWriter, _ *http.Request, message string, status int) {
-	code := "bad_request"
+	code := "body_unreadable"
 	switch {
+	default:
+		message = "the body could not be decompressed: " + message
 	case status == http.StatusUnauthorized:
 		code = "unauthenticated"
 	case strings.HasPrefix(message, "unsupported Content-Encoding"):

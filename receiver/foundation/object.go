@@ -35,9 +35,9 @@ func (o *objectReader) read(data []byte, field func(name []byte) error) error {
 	o.dec.Reset(&o.buf)
 	o.values = 0
 	if kind := o.dec.PeekKind(); kind != '{' && kind != 0 {
-		return &rejection{reasonInvalidJSON, fmt.Sprintf("found %s where a JSON object was expected", kind)}
+		return &rejection{reasonInvalidJSON, fmt.Sprintf("found %s where a JSON object was expected", kindName(kind))}
 	}
-	if err := o.fields(field); err != nil {
+	if err := o.fields("", field); err != nil {
 		return syntax(err)
 	}
 	if _, err := o.dec.ReadToken(); err == nil {
@@ -60,9 +60,9 @@ func syntax(err error) error {
 	return &rejection{reasonInvalidJSON, strings.TrimPrefix(err.Error(), "jsontext: ")}
 }
 
-// fields calls field for each field of the object that comes next. field must read the value; name is
-// valid until then. A null is an object without fields.
-func (o *objectReader) fields(field func(name []byte) error) error {
+// fields calls field for each field of the object that comes next, the value of what. field must read the
+// value; name is valid until then. A null is an object without fields.
+func (o *objectReader) fields(what string, field func(name []byte) error) error {
 	token, err := o.dec.ReadToken()
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (o *objectReader) fields(field func(name []byte) error) error {
 		return nil
 	case '{':
 	default:
-		return errors.New("an object was expected")
+		return invalid(what, "%s is not allowed; give an object", kindName(token.Kind()))
 	}
 	for o.dec.PeekKind() != '}' {
 		raw, err := o.dec.ReadValue()
@@ -108,7 +108,7 @@ func (o *objectReader) text(name string) (string, error) {
 	case token.Kind() == 'n':
 		return "", nil
 	case token.Kind() != '"':
-		return "", invalid(name, "%s is not allowed; give a string", token.Kind())
+		return "", invalid(name, "%s is not allowed; give a string", kindName(token.Kind()))
 	}
 	return token.String(), nil
 }
@@ -173,7 +173,7 @@ func (o *objectReader) value(dest pcommon.Value, depth int) error {
 
 // attributes reads an object's fields into m.
 func (o *objectReader) attributes(m *xpdata.MapBuilder, depth int) error {
-	return o.fields(func(name []byte) error {
+	return o.fields("", func(name []byte) error {
 		return o.value(m.AppendEmpty(string(name)), depth+1)
 	})
 }
@@ -223,4 +223,23 @@ func finite(raw []byte) (float64, error) {
 // invalid is the rejection of a field's value.
 func invalid(name, format string, args ...any) error {
 	return &rejection{reasonInvalidField, name + ": " + fmt.Sprintf(format, args...)}
+}
+
+// kindName is what people call a kind of JSON value.
+func kindName(kind jsontext.Kind) string {
+	switch kind {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case '0':
+		return "a number"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "no JSON value"
 }

@@ -23,8 +23,10 @@ func (s *sender) identity(agentID string) (id string, unproven bool) {
 	}
 	if agentID == "" {
 		if s.registered == nil {
-			id, _ := s.registry.AgentOf(s.caller)
-			s.registered = &id
+			s.registered = new(string)
+			if own, ok := s.registry.AgentOf(s.caller); ok {
+				s.registered = &own
+			}
 		}
 		return *s.registered, false
 	}
