@@ -28,6 +28,12 @@ run: build ## build and run with the embedded default configuration
 test: ## unit, property and integration tests, with the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
 
+TESTBED := FOUNDATION_AGENT_BINARY=$(CURDIR)/$(BINARY) $(GO) test -count=1
+
+.PHONY: bench
+bench: build ## compare with the field, side by side, under 20 minutes; BENCH=quick for 3; results in build/bench
+	cd testbed/bench && BENCH=$(or $(BENCH),full) $(TESTBED) -timeout 60m -run TestBench
+
 .PHONY: lint
 lint: ## go vet and golangci-lint
 	$(GO) vet ./...

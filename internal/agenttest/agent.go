@@ -82,6 +82,8 @@ type Agent struct {
 
 // Options of a life.
 type Options struct {
+	// Binary to run instead of the agent: another collector to compare it with.
+	Binary string
 	// Config is YAML; "" runs config/agent.yaml on free ports. Ports in a Config are the caller's (FreePort).
 	Config string
 	// StateDir to go on with; "" makes a new one.
@@ -117,7 +119,10 @@ func launch(t testing.TB, o Options) *Agent {
 		StateDir: o.StateDir,
 	}
 	args := append(a.configArgs(o.Config), o.Args...)
-	a.cmd = exec.Command(Binary(t), args...)
+	if o.Binary == "" {
+		o.Binary = Binary(t)
+	}
+	a.cmd = exec.Command(o.Binary, args...)
 	a.cmd.Env = append(append(os.Environ(), "FOUNDATION_STATE_DIR="+o.StateDir), o.Env...)
 	a.cmd.Stdout, a.cmd.Stderr = a.output, a.output
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -316,6 +321,12 @@ func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.buf.String()
+}
+
+// CPU is the time that the process used in its whole life. It must have ended.
+func (a *Agent) CPU() time.Duration {
+	state := a.cmd.ProcessState
+	return state.UserTime() + state.SystemTime()
 }
 
 // Exited reports whether the process has ended.

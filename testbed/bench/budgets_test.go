@@ -1,0 +1,66 @@
+package bench
+
+import (
+	"fmt"
+
+	"github.com/foundation-agent/foundation-agent/testbed/report"
+)
+
+// budget is a line of the design's table of budgets and how it is read from the results.
+type budget struct {
+	report.Budget
+	scenario string
+	measured func(results) report.Stat
+}
+
+// against gives the ratio of two contenders within each round.
+func against(value func(sample) float64, a, b contender) func(results) report.Stat {
+	return func(r results) report.Stat { return report.Ratio(r.of(a, value), r.of(b, value)) }
+}
+
+// added is what event_dedup adds over its floor, against what log_dedup adds over its own.
+func added(r results) report.Stat {
+	return report.Of(report.Each(func(v ...float64) float64 { return (v[0] - v[1]) / (v[2] - v[3]) },
+		r.of(eventDedup, cpu), r.of(floor, cpu), r.of(logDedup, cpu), r.of(peerFloor, cpu)))
+}
+
+func budgetLines() []budget {
+	return []budget{
+		{report.Budget{What: "duplicate event: CPU added over the empty pipeline, against what log_dedup adds", First: 1. / 3, Then: 1. / 10},
+			"duplicates, 1,000 keys", added},
+		{report.Budget{What: "the same, identified by dedup_key", First: 1. / 3, Then: 1. / 10},
+			"duplicates, 1,000 dedup_keys", added},
+		{report.Budget{What: "unique events: throughput against the empty pipeline", First: 0.75, Then: 0.9, AtLeast: true},
+			"unique events", against(rate, eventDedup, floor)},
+		{report.Budget{What: "1,000,000 unique keys: peak resident", First: 400, Then: 200, Unit: " MiB"},
+			"unique events", func(r results) report.Stat { return report.Of(r.of(eventDedup, peak)) }},
+		{report.Budget{What: "complete spans: throughput against the empty pipeline", First: 0.9, Then: 0.95, AtLeast: true},
+			"complete spans", against(rate, lifecycle, floor)},
+		{report.Budget{What: "start + end pair: CPU of the whole process", First: 4, Then: 2.5, Unit: " µs"},
+			"start and end pairs", func(r results) report.Stat { return report.Of(r.of(lifecycle, cpu)) }},
+		{report.Budget{What: "start + end pair: CPU added over the empty pipeline", First: 4, Then: 2.5, Unit: " µs"},
+			"start and end pairs", func(r results) report.Stat {
+				return report.Of(report.Each(func(v ...float64) float64 { return v[0] - v[1] }, r.of(lifecycle, cpu), r.of(floor, cpu)))
+			}},
+	}
+}
+
+// budgets is the summary at the top of the page.
+func budgets(found map[string]results) report.Section {
+	s := report.Section{
+		Title:   "Budgets",
+		Text:    "Medians and the interval from the lowest to the highest round; ratios are taken within a round. Where the interval holds the limit, the result is undecided.",
+		Columns: []string{"what", "measured", "first", "", "then", ""},
+	}
+	for _, b := range budgetLines() {
+		r, ok := found[b.scenario]
+		if !ok {
+			continue
+		}
+		measured := b.measured(r)
+		first, then := b.Verdict(measured)
+		s.Rows = append(s.Rows, []string{b.What, measured.String() + b.Unit,
+			fmt.Sprintf("%.3g%s", b.First, b.Unit), first, fmt.Sprintf("%.3g%s", b.Then, b.Unit), then})
+	}
+	return s
+}
