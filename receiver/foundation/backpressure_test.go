@@ -182,7 +182,7 @@ func TestTooMuchAtOnceIsRefused(t *testing.T) {
 		return nil
 	}}
 	cfg := onUnix(t)
-	cfg.Unix.Get().MaxRequestBodySize = 1 << 20
+	cfg.Unix.Get().Server.MaxRequestBodySize = 1 << 20
 	cfg.MaxInFlightBytes = 1 << 20
 	c := start(t, cfg, &p, nil)
 	large := `{"name":"e","body":"` + strings.Repeat("x", 600<<10) + `"}`

@@ -38,9 +38,9 @@ type Config struct {
 
 // UnixConfig is a unix socket and the HTTP server on it.
 type UnixConfig struct {
-	// ServerConfig's endpoint is the path of the socket. TLS and authentication do not apply: Mode and
-	// Group say who may connect.
-	confighttp.ServerConfig `mapstructure:",squash"`
+	// Server's endpoint is the path of the socket. TLS and authentication do not apply: Mode and Group
+	// say who may connect. (Not embedded: its Unmarshal would become UnixConfig's.)
+	Server confighttp.ServerConfig `mapstructure:",squash"`
 	// Mode of the socket, octal ("0660").
 	Mode string `mapstructure:"mode"`
 	// Group that owns the socket, by name or number; empty leaves the process's own.
@@ -67,7 +67,7 @@ func (c *Config) Validate() error {
 		errs = append(errs, c.validateServer("http", c.HTTP.Get()))
 	}
 	if c.Unix.HasValue() {
-		errs = append(errs, c.validateServer("unix", &c.Unix.Get().ServerConfig))
+		errs = append(errs, c.validateServer("unix", &c.Unix.Get().Server))
 	}
 	errs = append(errs, unique("mount", c.Mount), unique("events_from", c.EventsFrom))
 	return errors.Join(errs...)
@@ -89,10 +89,10 @@ func (c *Config) validateServer(key string, s *confighttp.ServerConfig) error {
 // Validate implements xconfmap.Validator.
 func (c *UnixConfig) Validate() error {
 	var errs []error
-	if c.NetAddr.Endpoint == "" {
+	if c.Server.NetAddr.Endpoint == "" {
 		errs = append(errs, errors.New("endpoint: empty; give the path of the socket"))
 	}
-	if c.TLS.HasValue() || c.Auth.HasValue() || c.CORS.HasValue() {
+	if c.Server.TLS.HasValue() || c.Server.Auth.HasValue() || c.Server.CORS.HasValue() {
 		errs = append(errs, errors.New("tls, auth, cors: not allowed on a unix socket; mode and group say who may connect"))
 	}
 	if _, err := fileMode("mode", c.Mode); err != nil {

@@ -100,7 +100,7 @@ func TestErrorsListedAreBounded(t *testing.T) {
 func TestRequestsThatAreRefusedWhole(t *testing.T) {
 	var p pipeline
 	cfg := onUnix(t)
-	cfg.Unix.Get().MaxRequestBodySize = 1000
+	cfg.Unix.Get().Server.MaxRequestBodySize = 1000
 	c := start(t, cfg, &p, nil)
 	zipped := func(s string) string {
 		var b bytes.Buffer

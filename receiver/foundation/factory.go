@@ -23,8 +23,8 @@ func NewFactory() receiver.Factory {
 }
 
 func createDefaultConfig() component.Config {
-	onUnix := UnixConfig{ServerConfig: defaultServer("./var/run/app.sock"), Mode: "0660", DirMode: "0750"}
-	onUnix.NetAddr.Transport = confignet.TransportTypeUnix
+	onUnix := UnixConfig{Server: defaultServer("./var/run/app.sock"), Mode: "0660", DirMode: "0750"}
+	onUnix.Server.NetAddr.Transport = confignet.TransportTypeUnix
 	return &Config{
 		Unix:             configoptional.Default(onUnix),
 		HTTP:             configoptional.Default(defaultServer("localhost:4327")),

@@ -87,7 +87,7 @@ type client struct {
 // onUnix is the default configuration with only a unix socket, in a directory of its own.
 func onUnix(t *testing.T) *Config {
 	cfg := createDefaultConfig().(*Config)
-	cfg.Unix.GetOrInsertDefault().NetAddr.Endpoint = filepath.Join(t.TempDir(), "s")
+	cfg.Unix.GetOrInsertDefault().Server.NetAddr.Endpoint = filepath.Join(t.TempDir(), "s")
 	return cfg
 }
 

@@ -34,7 +34,7 @@ func (r *foundationReceiver) openDoors(ctx context.Context, h component.Host, ha
 		if err != nil {
 			return err
 		}
-		if err := r.serve(ctx, h, &c.ServerConfig, listener, handler); err != nil {
+		if err := r.serve(ctx, h, &c.Server, listener, handler); err != nil {
 			return err
 		}
 	}
@@ -62,7 +62,7 @@ func (c *UnixConfig) listen() (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return unixsocket.Listen(unixsocket.Config{Path: c.NetAddr.Endpoint, Mode: mode, DirMode: dirMode, Group: c.Group})
+	return unixsocket.Listen(unixsocket.Config{Path: c.Server.NetAddr.Endpoint, Mode: mode, DirMode: dirMode, Group: c.Group})
 }
 
 func keepBrowsersOut(c *confighttp.ServerConfig, handler http.Handler) (http.Handler, error) {

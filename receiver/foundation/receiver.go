@@ -52,7 +52,7 @@ func newReceiver(cfg *Config, set receiver.Settings) (*foundationReceiver, error
 		telemetry: t,
 	}
 	if unix := cfg.Unix.Get(); unix != nil {
-		r.maxBody = unix.MaxRequestBodySize
+		r.maxBody = unix.Server.MaxRequestBodySize
 	}
 	if tcp := cfg.HTTP.Get(); tcp != nil {
 		r.maxBody = max(r.maxBody, tcp.MaxRequestBodySize)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -84,6 +85,8 @@ func bodyError(err error) answer {
 	case errors.As(err, &tooLarge):
 		return errorAnswer(http.StatusRequestEntityTooLarge, "body_too_large",
 			fmt.Sprintf("the body is larger than %d bytes (also when it is compressed: its size decompressed counts); send it in parts", tooLarge.Limit))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errorAnswer(http.StatusRequestTimeout, "body_too_slow", "the body did not arrive within body_timeout; nothing was taken, send it again")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return errorAnswer(http.StatusBadRequest, "body_incomplete", "the body ended early; nothing was taken, send it again")
 	}
