@@ -78,9 +78,15 @@ resources:
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
+  {{- if eq .Values.mode "daemonset" }}
+  # A hostPath belongs to root. Root without capabilities may write what root owns, and nothing else.
+  runAsUser: 0
+  runAsGroup: 0
+  {{- else }}
   runAsNonRoot: true
   runAsUser: {{ .Values.user }}
   runAsGroup: {{ .Values.group }}
+  {{- end }}
   capabilities: {drop: [ALL]}
 volumeMounts:
   - {name: state, mountPath: /var/lib/foundation-agent}
