@@ -79,3 +79,18 @@ release: sbom ## static binaries, .deb, .rpm, SBOM and checksums, the same bytes
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf $(BUILD)
+
+KUBE         := $(BUILD)/kube/$(firstword $(shell sha256sum tools/kube/go.sum 2>/dev/null))
+KUBE_VERSION := -X k8s.io/component-base/version.gitVersion=v1.36.3 -X k8s.io/component-base/version.gitMajor=1 \
+	-X k8s.io/component-base/version.gitMinor=36 -X k8s.io/component-base/version.gitTreeState=clean \
+	-X k8s.io/component-base/version.gitCommit=unknown -X k8s.io/component-base/version.buildDate=1970-01-01T00:00:00Z
+KUBE_LDFLAGS := -s -w $(KUBE_VERSION) $(subst component-base/version,client-go/pkg/version,$(KUBE_VERSION))
+
+$(KUBE)/helm: tools/kube/go.mod
+	mkdir -p $(KUBE)
+	cd tools/kube && GOFLAGS=-mod=mod $(GO) build -p 2 -trimpath -gcflags='all=-N -l' -ldflags "$(KUBE_LDFLAGS)" -o $(CURDIR)/$(KUBE)/ \
+		k8s.io/kubernetes/cmd/kube-apiserver go.etcd.io/etcd/server/v3 k8s.io/kubernetes/cmd/kubectl helm.sh/helm/v4/cmd/helm
+
+.PHONY: kube
+kube: $(KUBE)/helm ## the chart against a real kube-apiserver (builds one first: about 9 CPU minutes)
+	KUBE_BIN=$(CURDIR)/$(KUBE) $(GO) test -tags kube -count 1 -v ./deploy/...
