@@ -60,8 +60,11 @@ type request struct {
 	method string
 	path   string // escaped
 	query  url.Values
-	body   any       // sent as JSON
-	stream io.Reader // sent as it is, where body is nil
+	header http.Header
+	body   any // sent as JSON
+
+	stream      io.Reader // sent as it is, where body is nil
+	contentType string    // of stream
 }
 
 // params are the query of a change made by w.
@@ -97,7 +100,7 @@ func (c *client) call(ctx context.Context, req request) (json.RawMessage, error)
 
 // send returns the answer with its body still to be read (and closed), for those that stream.
 func (c *client) send(ctx context.Context, req request) (*http.Response, error) {
-	body, contentType := req.stream, "application/octet-stream"
+	body, contentType := req.stream, req.contentType
 	if req.body != nil {
 		encoded, err := json.Marshal(req.body)
 		if err != nil {
@@ -108,6 +111,9 @@ func (c *client) send(ctx context.Context, req request) (*http.Response, error) 
 	r, err := http.NewRequestWithContext(ctx, req.method, "http://agent"+req.path+"?"+req.query.Encode(), body)
 	if err != nil {
 		return nil, err
+	}
+	if req.header != nil {
+		r.Header = req.header
 	}
 	if body != nil {
 		r.Header.Set("Content-Type", contentType)

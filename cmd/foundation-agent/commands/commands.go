@@ -8,6 +8,13 @@ import "github.com/spf13/cobra"
 func New() []*cobra.Command {
 	return []*cobra.Command{
 		statusCommand(),
+		diagnosticsCommand(),
 		flagsCommand(),
+		spansCommand(),
+		contextCommand(),
+		eventsCommand(),
+		logsCommand(),
+		tablesCommand(),
+		preflightCommand(),
 	}
 }

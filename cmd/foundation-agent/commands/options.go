@@ -34,7 +34,7 @@ func newCommand(use, short string) (*cobra.Command, *options) {
 	f := cmd.PersistentFlags()
 	f.StringVar(&o.socket, "socket", filepath.Join(stateDirectory(), "control", "control.sock"), "operators' socket of the agent")
 	f.StringVarP(&o.output, "output", "o", outputTable, "what to print: table (for people) or json (for programs)")
-	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long to wait for the agent's answer")
+	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long to wait for the agent's answer (a backup takes what it takes)")
 	f.UintSliceVar(&o.allowUIDs, "allow-uid", nil, "trust an agent that runs as this user id, beside one's own and root")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &ExitError{Code: ExitUsage, Err: err} })
 	cmd.PersistentPreRunE = func(*cobra.Command, []string) error { return o.check() }

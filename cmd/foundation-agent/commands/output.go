@@ -8,9 +8,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 )
@@ -40,16 +45,34 @@ func printJSON(w io.Writer, answer json.RawMessage) error {
 	if err := json.Indent(&indented, bytes.TrimSpace(answer), "", "  "); err != nil {
 		return fmt.Errorf("the agent's answer was not understood: %w", err)
 	}
-	var out strings.Builder
-	for _, r := range indented.String() {
-		if r != '\n' && !printable(r) {
-			fmt.Fprintf(&out, `\u%04x`, r)
-			continue
-		}
-		out.WriteRune(r)
-	}
-	_, err := fmt.Fprintln(w, out.String())
+	_, err := fmt.Fprintln(w, escapeJSON(indented.String()))
 	return err
+}
+
+// escapeJSON escapes, within JSON, what a terminal might take for a command.
+func escapeJSON(s string) string {
+	var out strings.Builder
+	for _, r := range s {
+		switch {
+		case r == '\n' || printable(r):
+			out.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		}
+	}
+	return out.String()
+}
+
+// printValue prints what the command itself has worked out, as print does an answer.
+func printValue[T any](cmd *cobra.Command, o *options, v T, table func(w io.Writer, v T)) error {
+	encoded, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return print(cmd, o, encoded, table)
 }
 
 // printTable prints rows under a header, in columns.
@@ -111,3 +134,28 @@ func clean(s string) string {
 
 // printable leaves out control characters, and the format characters that reorder or hide text.
 func printable(r rune) bool { return unicode.IsGraphic(r) && !unicode.Is(unicode.Cf, r) }
+
+// printObject prints the fields of an object that has no table of its own, by name.
+func printObject(w io.Writer, v map[string]any) {
+	var pairs []any
+	for _, key := range slices.Sorted(maps.Keys(v)) {
+		pairs = append(pairs, clean(strings.ReplaceAll(key, "_", " ")), number(v[key]))
+	}
+	printFacts(w, pairs...)
+}
+
+// number shows a JSON number without an exponent.
+func number(v any) any {
+	if f, ok := v.(float64); ok {
+		return json.Number(strconv.FormatFloat(f, 'f', -1, 64))
+	}
+	return v
+}
+
+// ago is a moment as a distance from now; "" for none.
+func ago(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return time.Since(at).Round(time.Second).String() + " ago"
+}

@@ -1,0 +1,39 @@
+// This file shows how far a command is, on a terminal and nowhere else.
+
+package commands
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// progress is a bar on the terminal, or nothing where standard error is no terminal.
+type progress struct {
+	io.Writer // counts the bytes written to it
+	bar       *progressbar.ProgressBar
+}
+
+// newProgress shows a bar of size steps (bytes, for what is written to it); below 0 it only spins.
+func newProgress(cmd *cobra.Command, what string, size int64) *progress {
+	errOut, ok := cmd.ErrOrStderr().(*os.File)
+	if !ok || !term.IsTerminal(int(errOut.Fd())) {
+		return &progress{Writer: io.Discard}
+	}
+	bar := progressbar.NewOptions64(size,
+		progressbar.OptionSetWriter(errOut), progressbar.OptionSetDescription(what),
+		progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
+	return &progress{Writer: bar, bar: bar}
+}
+
+// done takes the bar away.
+func (p *progress) done() {
+	if p.bar != nil {
+		_ = p.bar.Finish() // the terminal has gone: nobody to tell
+	}
+}
