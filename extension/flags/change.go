@@ -4,7 +4,6 @@ package flags
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,9 +20,6 @@ const (
 	causeEmergency   = "emergency_rollback"
 	causeTime        = "time" // a rule reads the time
 )
-
-// errUnknownFlag is that a flag is not defined.
-var errUnknownFlag = errors.New("unknown flag")
 
 // edit says what to change in a state. A nil override takes the present one away.
 type edit func(s *state, now time.Time) (map[string]*override, error)
@@ -76,7 +72,7 @@ func (e *flagsExtension) withDependants(s *state, changes map[string]*override, 
 				continue
 			}
 			if asked[f.Key] {
-				return nil, fmt.Errorf("flag %q depends on %s, which must be on first", f.Key, strings.Join(off, ", "))
+				return nil, unmetDependencies(f, off)
 			}
 			if slices.ContainsFunc(off, func(name string) bool { return s.enabled(name) }) {
 				reason := fmt.Sprintf("depends on %s: %s", strings.Join(off, ", "), by.Reason)
@@ -103,7 +99,7 @@ func (s *state) find(name string) (*flagd.Flag, error) {
 	if f, ok := s.definitions.Flag(name); ok {
 		return f, nil
 	}
-	return nil, fmt.Errorf("%w %q: there are %s", errUnknownFlag, name, strings.Join(s.definitions.Keys(), ", "))
+	return nil, unknownFlag(name, s)
 }
 
 func (s *state) findBoolean(name string) (*flagd.Flag, error) {
@@ -112,8 +108,8 @@ func (s *state) findBoolean(name string) (*flagd.Flag, error) {
 		return nil, err
 	}
 	if f.Type != flagd.Boolean {
-		return nil, fmt.Errorf("flag %q is of type %s, not boolean: set it to one of its variants (%s)",
-			name, f.Type, strings.Join(f.VariantNames(), ", "))
+		return nil, invalid(fmt.Errorf("flag %q is of type %s, not boolean: set it to one of its variants (%s)",
+			name, f.Type, strings.Join(f.VariantNames(), ", ")))
 	}
 	return f, nil
 }
@@ -160,7 +156,19 @@ func migrationsOff(definitions *flagd.Set, by flag.Author, at time.Time) map[str
 // States returns the present value of every boolean flag.
 func (e *flagsExtension) States() map[string]bool { return e.state.Load().booleans() }
 
-// set sets a flag to a variant or value.
+// setVariant sets a flag to one of its variants.
+func (e *flagsExtension) setVariant(name, variant string, by flag.Author) (*state, bool, error) {
+	return e.change(causeOverride, by, func(s *state, at time.Time) (map[string]*override, error) {
+		f, err := s.find(name)
+		if err != nil {
+			return nil, err
+		}
+		o, err := setToVariant(f, variant, by, at)
+		return map[string]*override{name: o}, err
+	})
+}
+
+// setValue sets a flag to a value of its type, or to the variant of that name.
 func (e *flagsExtension) setValue(name string, asked json.RawMessage, by flag.Author) (*state, bool, error) {
 	return e.change(causeOverride, by, func(s *state, at time.Time) (map[string]*override, error) {
 		f, err := s.find(name)

@@ -5,6 +5,7 @@ package flags
 import (
 	"errors"
 	"fmt"
+	"path"
 	"path/filepath"
 
 	"go.opentelemetry.io/collector/component"
@@ -65,4 +66,20 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("marker: %q needs storage to be set", c.Marker))
 	}
 	return errors.Join(append(errs, c.OFREP.validate())...)
+}
+
+func (c *OFREPConfig) validate() error {
+	var errs []error
+	for i, glob := range c.Allow {
+		if _, err := path.Match(glob, ""); err != nil || glob == "" {
+			errs = append(errs, fmt.Errorf("ofrep::allow[%d]: %q is no glob of a flag's key", i, glob))
+		}
+	}
+	if c.MaxBodyBytes < 1 {
+		errs = append(errs, fmt.Errorf("ofrep::max_body_bytes: %d, it must be at least 1", c.MaxBodyBytes))
+	}
+	if c.MaxStreams < 0 {
+		errs = append(errs, fmt.Errorf("ofrep::max_streams: %d, it must not be negative", c.MaxStreams))
+	}
+	return errors.Join(errs...)
 }

@@ -47,7 +47,7 @@ func (e *flagsExtension) reload() {
 		err = e.take(read)
 	}
 	d.sum = read.sum // of nothing, where they could not be read
-	e.reloaded(err)
+	e.countReload(err)
 	if err == nil {
 		if d.broken != nil {
 			e.status(componentstatus.NewEvent(componentstatus.StatusOK))

@@ -76,7 +76,7 @@ func newExtension(set extension.Settings, cfg *Config) (*flagsExtension, error) 
 	e.state.Store(&state{definitions: flagd.Merge()})
 	e.dispatcher = newDispatcher(e.announce)
 	e.store = newStore(cfg, set.Logger)
-	e.ofrep = newOFREP(e)
+	e.ofrep = newOFREP(&cfg.OFREP, &e.state, e.stop)
 	return e, nil
 }
 
@@ -111,6 +111,9 @@ func (e *flagsExtension) Start(ctx context.Context, host component.Host) error {
 	}
 	e.definitions.sum = read.sum
 	e.begin(set, overrides, trouble)
+	if err := errors.Join(e.observe(), e.ofrep.listen(ctx, host, e.set.TelemetrySettings, e.spawn)); err != nil {
+		return errors.Join(err, e.watcher.close(), e.store.close(ctx))
+	}
 	e.spawn(func() { e.store.run(e.stop) })
 	e.spawn(func() { e.dispatcher.run(e.stop) })
 	e.spawn(func() { e.watcher.run(e.stop) })
@@ -143,9 +146,10 @@ func (e *flagsExtension) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	close(e.stop)
+	err := e.ofrep.shutdown(ctx)
 	e.running.Wait()
 	e.telemetry.Shutdown()
-	return errors.Join(e.watcher.close(), e.store.close(ctx))
+	return errors.Join(err, e.watcher.close(), e.store.close(ctx))
 }
 
 func (e *flagsExtension) status(event *componentstatus.Event) {

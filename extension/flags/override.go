@@ -124,35 +124,43 @@ func (o *override) decode() error {
 	return json.Unmarshal(o.Value, &o.value)
 }
 
+// setToVariant is the override that sets f to one of its variants.
+func setToVariant(f *flagd.Flag, variant string, by flag.Author, at time.Time) (*override, error) {
+	if _, ok := f.Variant(variant); !ok {
+		return nil, invalid(fmt.Errorf("flag %q has no variant %.100q: there are %s", f.Key, variant, strings.Join(f.VariantNames(), ", ")))
+	}
+	return &override{Kind: kindVariant, Variant: variant, By: by, At: at}, nil
+}
+
 // setTo is the override that sets f to what was asked for: a variant's name, or a value of its type.
-func setTo(f *flagd.Flag, asked json.RawMessage, by flag.Author, now time.Time) (*override, error) {
+func setTo(f *flagd.Flag, asked json.RawMessage, by flag.Author, at time.Time) (*override, error) {
 	var value any
 	if err := json.Unmarshal(asked, &value); err != nil {
-		return nil, fmt.Errorf("value of %q is not JSON: %w", f.Key, err)
+		return nil, invalid(fmt.Errorf("value of %q is not JSON: %w", f.Key, err))
 	}
 	if name, ok := value.(string); ok {
 		if _, ok := f.Variant(name); ok {
-			return &override{Kind: kindVariant, Variant: name, By: by, At: now}, nil
+			return setToVariant(f, name, by, at)
 		}
 	}
 	if !fitsType(f, value) {
-		return nil, fmt.Errorf("flag %q is of type %s, %.100s is not: give one of the variants (%s) or a value of that type",
-			f.Key, f.Type, asked, strings.Join(f.VariantNames(), ", "))
+		return nil, invalid(fmt.Errorf("flag %q is of type %s, %.100s is not: give one of the variants (%s) or a value of that type",
+			f.Key, f.Type, asked, strings.Join(f.VariantNames(), ", ")))
 	}
-	return &override{Kind: kindValue, Value: bytes.Clone(asked), value: value, By: by, At: now}, nil
+	return &override{Kind: kindValue, Value: bytes.Clone(asked), value: value, By: by, At: at}, nil
 }
 
-func setBoolean(on bool, by flag.Author, now time.Time) *override {
+func setBoolean(on bool, by flag.Author, at time.Time) *override {
 	raw := json.RawMessage("false")
 	if on {
 		raw = json.RawMessage("true")
 	}
-	return &override{Kind: kindValue, Value: raw, value: on, By: by, At: now}
+	return &override{Kind: kindValue, Value: raw, value: on, By: by, At: at}
 }
 
-func setPercentage(percentage float64, by flag.Author, now time.Time) (*override, error) {
+func setPercentage(percentage float64, by flag.Author, at time.Time) (*override, error) {
 	if !(percentage >= 0 && percentage <= 100) { // NaN is neither
-		return nil, fmt.Errorf("percentage is %v, allowed are 0 to 100", percentage)
+		return nil, invalid(fmt.Errorf("percentage is %v, allowed are 0 to 100", percentage))
 	}
-	return &override{Kind: kindPercentage, Percentage: percentage, By: by, At: now}, nil
+	return &override{Kind: kindPercentage, Percentage: percentage, By: by, At: at}, nil
 }

@@ -6,6 +6,7 @@ package flags
 import (
 	"maps"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/foundation-agent/foundation-agent/internal/flagd"
@@ -19,6 +20,9 @@ type state struct {
 	overrides   map[string]override
 	resolved    map[string]flagd.Resolution // of every flag, for this host
 	slots       []bool                      // value of the bound flags, by slot
+
+	encode sync.Once // guards static
+	static []entry
 }
 
 // enabled is the value of a boolean flag for this host: false where the application's default would hold.

@@ -70,6 +70,9 @@ func (f *Flag) VariantNames() []string {
 	return names
 }
 
+// HasTargeting says that the flag may evaluate to something else for another context.
+func (f *Flag) HasTargeting() bool { return !f.Disabled && f.rule != nil }
+
 // UsesTime says that targeting reads $flagd.timestamp: its result may change while nothing else does.
 func (f *Flag) UsesTime() bool { return f.rule != nil && f.rule.usesTime }
 
