@@ -28,8 +28,9 @@ var operators = map[string]jsonlogic.OperatorFn{
 	"or":  or,
 	"cat": cat,
 	"in":  in,
+	"var": variable,
 
-	"var": nil, "missing": nil, "missing_some": nil, "if": nil, "?:": nil,
+	"missing": nil, "missing_some": nil, "if": nil, "?:": nil,
 	"==": nil, "===": nil, "!=": nil, "!==": nil, "!": nil, "!!": nil,
 	">": nil, ">=": nil, "<": nil, "<=": nil, "max": nil, "min": nil,
 	"+": nil, "-": nil, "*": nil, "/": nil, "%": nil,
@@ -267,6 +268,44 @@ func in(values, _ any) any {
 		}
 	}
 	return false
+}
+
+// variable returns what a path of the data leads to, else the default. (The library fails on an index
+// beyond an array.)
+func variable(values, data any) any {
+	args := arguments(values)
+	if len(args) == 0 || args[0] == nil {
+		return data
+	}
+	path, ok := args[0].(string)
+	if number, isNumber := args[0].(float64); isNumber {
+		path, ok = formatNumber(number), true
+	}
+	if !ok {
+		return nil
+	}
+	at := data
+	for part := range strings.SplitSeq(path, ".") {
+		if part != "" {
+			at = member(at, part)
+		}
+	}
+	if at == nil && len(args) > 1 {
+		return args[1]
+	}
+	return at
+}
+
+func member(of any, name string) any {
+	switch of := of.(type) {
+	case map[string]any:
+		return of[name]
+	case []any:
+		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(of) {
+			return of[i]
+		}
+	}
+	return nil
 }
 
 func same(a, b any) bool {

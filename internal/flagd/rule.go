@@ -104,9 +104,12 @@ func (x *expansion) expand(logic any, depth int, through []string) (any, error) 
 		if name, ok := reference(logic); ok {
 			return x.refer(name, depth, through)
 		}
+		if len(logic) > 1 {
+			x.unknown = errors.Join(x.unknown, fmt.Errorf("an operation with %d operators", len(logic)))
+		}
 		out := make(map[string]any, len(logic))
 		for operator, arguments := range logic {
-			if len(logic) == 1 && !known(operator) {
+			if !known(operator) {
 				x.unknown = errors.Join(x.unknown, fmt.Errorf("unknown operator %q", operator))
 			}
 			var err error
