@@ -1,10 +1,12 @@
 package foundation
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -200,3 +202,42 @@ func TestTooMuchAtOnceIsRefused(t *testing.T) {
 }
 
 var _ component.Host = testHost{}
+
+// FuzzLines holds the account of any body: every line that is not blank is accepted or rejected, and what
+// is accepted is what the pipeline took.
+func FuzzLines(f *testing.F) {
+	f.Add([]byte("{\"name\":\"e\"}\n\n{\"name\":1}\r\n{\"call\":\"event\",\"name\":\"f\"}"), uint8(0))
+	f.Add([]byte("{\"call\":\"span.start\"}\n{\"metadata\":{\"call\":\"x\"},\"name\":\"e\"}\n\x00"), uint8(1))
+	f.Fuzz(func(t *testing.T, body []byte, refuse uint8) {
+		var p pipeline
+		left := int(refuse % 2)
+		p.answer = func(context.Context, plog.Logs) error {
+			if left--; left >= 0 {
+				return errors.New("queue is full")
+			}
+			return nil
+		}
+		r, err := newReceiver(createDefaultConfig().(*Config), nopSettings)
+		require.NoError(t, err)
+		r.logs.next = &p
+		req := httptest.NewRequest(http.MethodPost, "/v1/events", nil)
+		req.Header.Set("Content-Type", "application/x-ndjson")
+		lines, all := bytes.Split(body, newline), 0
+		for _, line := range lines {
+			if len(bytes.TrimSpace(line)) > 0 {
+				all++
+			}
+		}
+		a := r.serveEvents(req, &sender{}, body)
+		before := taken{}
+		if a.status != http.StatusAccepted {
+			stop := a.body.(errorBody).Error.Details.(stopped)
+			before = stop.taken
+			a = r.serveEvents(req, &sender{}, bytes.Join(lines[stop.Consumed:], newline))
+		}
+		require.Equal(t, http.StatusAccepted, a.status)
+		done := a.body.(taken)
+		require.Equal(t, all, before.Accepted+before.Rejected+done.Accepted+done.Rejected)
+		require.Len(t, p.records(), before.Accepted+done.Accepted)
+	})
+}

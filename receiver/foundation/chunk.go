@@ -28,16 +28,16 @@ type group struct {
 
 func newChunk() *chunk { return &chunk{logs: plog.NewLogs()} }
 
-// add moves record into the chunk.
-func (c *chunk) add(agentID string, unproven bool, record plog.LogRecord, line int) {
+// add moves the event that d has decoded into the chunk.
+func (c *chunk) add(agentID string, unproven bool, d *eventDecoder, line int) {
 	c.lines = append(c.lines, line)
-	if record.SeverityNumber() >= plog.SeverityNumberError {
+	if d.record.SeverityNumber() >= plog.SeverityNumberError {
 		c.errors++
 	}
 	if unproven {
 		c.unproven++
 	}
-	record.MoveTo(c.group(agentID, unproven).AppendEmpty())
+	d.moveTo(c.group(agentID, unproven).AppendEmpty())
 }
 
 // group finds the records of one agent: mostly the last one asked for, seldom one of many.

@@ -18,20 +18,25 @@ import (
 type eventDecoder struct {
 	objectReader
 
-	// What the last decode found. The record is the caller's to move away.
+	// What the last decode found. The record is the caller's to move away (moveTo).
 	record   plog.LogRecord
 	agentID  string
 	stripped int // control attributes that were left out
 
 	attributes xpdata.MapBuilder
 	dedupKey   string
+	key        []byte // scratch for a name or key in the making
+	used       bool   // record is not as new
 }
 
 func newEventDecoder() *eventDecoder { return &eventDecoder{record: plog.NewLogRecord()} }
 
 // decode reads one event. received is when it came: its time where it gives none.
 func (d *eventDecoder) decode(data []byte, received time.Time) error {
-	d.record = plog.NewLogRecord()
+	if d.used {
+		d.record = plog.NewLogRecord()
+	}
+	d.used = true
 	d.attributes = xpdata.MapBuilder{}
 	d.attributes.EnsureCapacity(8)
 	d.agentID, d.dedupKey, d.stripped = "", "", 0
@@ -49,6 +54,12 @@ func (d *eventDecoder) decode(data []byte, received time.Time) error {
 		d.record.Attributes().PutStr(attr.DedupKey, d.dedupKey) // over one in the metadata
 	}
 	return nil
+}
+
+// moveTo moves the record away.
+func (d *eventDecoder) moveTo(dest plog.LogRecord) {
+	d.record.MoveTo(dest)
+	d.used = false
 }
 
 // field reads one field of the event.
@@ -100,29 +111,35 @@ func (d *eventDecoder) field(name []byte, received time.Time) (err error) {
 
 // name reads "a.b" or ["a","b"].
 func (d *eventDecoder) name() error {
-	name := ""
-	if d.dec.PeekKind() == '[' {
-		if _, err := d.dec.ReadToken(); err != nil {
+	d.key = d.key[:0]
+	if d.dec.PeekKind() != '[' {
+		text, err := d.textBytes("name")
+		if err != nil {
 			return err
 		}
-		var parts []string
-		for d.dec.PeekKind() != ']' {
-			part, err := d.text("name")
-			if err != nil {
-				return err
-			}
-			parts = append(parts, part)
-		}
-		if _, err := d.dec.ReadToken(); err != nil {
-			return err
-		}
-		name = strings.Join(parts, ".")
-	} else {
-		var err error
-		if name, err = d.text("name"); err != nil {
-			return err
-		}
+		return d.setName(append(d.key, text...))
 	}
+	if _, err := d.dec.ReadToken(); err != nil {
+		return err
+	}
+	for d.dec.PeekKind() != ']' {
+		part, err := d.textBytes("name")
+		if err != nil {
+			return err
+		}
+		if len(d.key) > 0 || len(part) == 0 {
+			d.key = append(d.key, '.')
+		}
+		d.key = append(d.key, part...)
+	}
+	if _, err := d.dec.ReadToken(); err != nil {
+		return err
+	}
+	return d.setName(d.key)
+}
+
+func (d *eventDecoder) setName(b []byte) error {
+	name := d.names.intern(b)
 	if name == "" || name[0] == '.' || name[len(name)-1] == '.' || strings.Contains(name, "..") {
 		return invalid("name", "%s has an empty part; give \"test.event\" or [\"test\",\"event\"]", quote(name))
 	}
@@ -135,9 +152,10 @@ func (d *eventDecoder) measurements() error {
 		if len(name) == 0 {
 			return invalid("measurements", "a name is empty")
 		}
-		key := attr.MeasurementPre + string(name)
+		d.key = append(append(d.key[:0], attr.MeasurementPre...), name...)
+		key := d.names.intern(d.key)
 		if kind := d.dec.PeekKind(); kind != '0' {
-			return invalid("measurements", "%s is %s; give a number (not NaN or infinite)", quote(string(name)), kindName(kind))
+			return invalid("measurements", "%s is %s; give a number (not NaN or infinite)", quote(key[len(attr.MeasurementPre):]), kindName(kind))
 		}
 		raw, err := d.dec.ReadValue()
 		if err != nil {
@@ -158,7 +176,7 @@ func (d *eventDecoder) measurements() error {
 
 func (d *eventDecoder) metadata() error {
 	return d.fields("metadata", func(name []byte) error {
-		key := string(name)
+		key := d.names.intern(name)
 		switch {
 		case key == "":
 			return invalid("metadata", "a key is empty")
@@ -234,15 +252,15 @@ func (d *eventDecoder) batch() error {
 }
 
 func (d *eventDecoder) hexID(name string, id []byte) error {
-	s, err := d.text(name)
-	if err != nil || s == "" {
+	digits, err := d.textBytes(name)
+	if err != nil || len(digits) == 0 {
 		return err
 	}
-	if len(s) != hex.EncodedLen(len(id)) {
-		return invalid(name, "%s is not allowed; give %d hex digits", quote(s), hex.EncodedLen(len(id)))
+	if len(digits) == hex.EncodedLen(len(id)) {
+		_, err = hex.Decode(id, digits)
 	}
-	if _, err := hex.Decode(id, []byte(s)); err != nil {
-		return invalid(name, "%s is not allowed; give %d hex digits", quote(s), hex.EncodedLen(len(id)))
+	if err != nil || len(digits) != hex.EncodedLen(len(id)) {
+		return invalid(name, "%s is not allowed; give %d hex digits", quote(string(digits)), hex.EncodedLen(len(id)))
 	}
 	return nil
 }

@@ -143,7 +143,7 @@ func (in *intake) event(line []byte) error {
 	}
 	in.stripped += d.stripped
 	agentID, unproven := in.s.identity(d.agentID)
-	in.chunk.add(agentID, unproven, d.record, in.line)
+	in.chunk.add(agentID, unproven, d, in.line)
 	return nil
 }
 

@@ -27,6 +27,7 @@ type objectReader struct {
 	dec    jsontext.Decoder
 	buf    bytes.Buffer
 	values int // read so far
+	names  names
 }
 
 // read calls field for each field of the object in data, which is all there may be.
@@ -101,24 +102,31 @@ func unquote(raw []byte) ([]byte, error) {
 
 // text reads a string; a null is empty.
 func (o *objectReader) text(name string) (string, error) {
-	token, err := o.dec.ReadToken()
+	b, err := o.textBytes(name)
+	return string(b), err
+}
+
+// textBytes reads a string, valid until the next read; a null is empty.
+func (o *objectReader) textBytes(name string) ([]byte, error) {
+	raw, err := o.dec.ReadValue()
 	switch {
 	case err != nil:
-		return "", err
-	case token.Kind() == 'n':
-		return "", nil
-	case token.Kind() != '"':
-		return "", invalid(name, "%s is not allowed; give a string", kindName(token.Kind()))
+		return nil, err
+	case raw.Kind() == 'n':
+		return nil, nil
+	case raw.Kind() != '"':
+		return nil, invalid(name, "%s is not allowed; give a string", kindName(raw.Kind()))
 	}
-	return token.String(), nil
+	return unquote(raw)
 }
 
 // identifier reads a short string without control characters; a null is empty.
 func (o *objectReader) identifier(name string) (string, error) {
-	s, err := o.text(name)
+	b, err := o.textBytes(name)
 	if err != nil {
 		return "", err
 	}
+	s := o.names.intern(b)
 	return s, checkIdentifier(name, s)
 }
 
@@ -174,7 +182,7 @@ func (o *objectReader) value(dest pcommon.Value, depth int) error {
 // attributes reads an object's fields into m.
 func (o *objectReader) attributes(m *xpdata.MapBuilder, depth int) error {
 	return o.fields("", func(name []byte) error {
-		return o.value(m.AppendEmpty(string(name)), depth+1)
+		return o.value(m.AppendEmpty(o.names.intern(name)), depth+1)
 	})
 }
 

@@ -36,10 +36,11 @@ func (d *eventDecoder) severity() error {
 		d.record.SetSeverityNumber(plog.SeverityNumber(n))
 		return nil
 	default:
-		text, err := d.text("severity")
-		if err != nil || text == "" {
+		b, err := d.textBytes("severity")
+		if err != nil || len(b) == 0 {
 			return err
 		}
+		text := d.names.intern(b)
 		n, ok := severities[text]
 		if !ok {
 			n, ok = severities[strings.ToUpper(text)]
