@@ -85,15 +85,15 @@ type Prover interface {
 
 // Calls are the span and context calls of applications. Each is done when it returns.
 type Calls interface {
-	// Start opens a span. Absent ids are made. Without a parent it becomes the child of the span on
+	// StartSpan opens a span. Absent ids are made. Without a parent it becomes the child of the span on
 	// top of the process's stack when its trace id is absent or equal; else it is linked to it.
 	// A start of a span that is open renews its heartbeat.
-	Start(s Sender, h Half) (Ref, error)
-	// End ends a span; without a span id, the one on top of the process's stack. An end whose start has
+	StartSpan(s Sender, h Half) (Ref, error)
+	// EndSpan ends a span; without a span id, the one on top of the process's stack. An end whose start has
 	// not come waits for it.
-	End(s Sender, h Half) (Ref, error)
-	// Update merges attributes, events and links into an open span; without a span id, the one on top.
-	Update(s Sender, h Half) (Ref, error)
+	EndSpan(s Sender, h Half) (Ref, error)
+	// UpdateSpan merges attributes, events and links into an open span; without a span id, the one on top.
+	UpdateSpan(s Sender, h Half) (Ref, error)
 	// Current returns the span on top of the process's stack, or the adopted parent.
 	Current(s Sender) (Ref, error)
 	// Propagate returns what Adopt takes in another process.

@@ -1,0 +1,113 @@
+// This file is one span in the table.
+
+package openspans
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
+
+// key identifies a span.
+type key struct {
+	trace pcommon.TraceID
+	span  pcommon.SpanID
+}
+
+// state of an entry.
+type state uint8
+
+const (
+	waiting state = iota // an end or an update came, its start has not
+	open                 // started, not ended
+	leaving              // ended, not yet taken by the next consumer
+	gone                 // no longer in the table
+)
+
+// reason why a span ended.
+type reason uint8
+
+const (
+	normal reason = iota
+	agentDown
+	processDown
+	timedOut
+	heartbeatLost
+	evicted
+	agentShutdown
+	reasonCount
+)
+
+// reasonNames are the values of foundation.span.end_reason, and of the metric attribute.
+var reasonNames = [reasonCount]string{"normal", "agent_down", "process_down", "timeout", "heartbeat_lost", "evicted", "agent_shutdown"}
+
+func (r reason) String() string { return reasonNames[r] }
+
+// entry is a span that the table holds: what is looked up often as fields, all else as the protobuf bytes
+// of an OTLP Span without ids and times. The table's lock guards it until it is leaving; then it is
+// immutable but for its links.
+type entry struct {
+	key
+	parent pcommon.SpanID
+	seq    uint64 // of its start, in the order in which the table saw them
+	ref    ref    // where it is in the slab
+
+	state    state
+	reason   reason
+	hasEnd   bool // an end has come
+	managed  bool // stacks, deadlines and deaths apply: as the flag was when it came
+	stacked  bool // it stands on its process's stack
+	counted  bool // its parent counts it as an open child
+	inLeaf   bool // it stands in its agent's list of leaves
+	unproven bool // came from a sender without a proven agent id
+	// synthetic spans are made by the self-check: they never leave and are not counted.
+	synthetic bool
+	dirty     bool // changed since the last write to storage
+	stored    bool // storage knows it
+
+	start, end int64 // unix ns as the caller says; 0 while unknown
+	duration   int64 // the caller's monotonic duration; -1 where not given
+	opened     int64 // when the table first saw it, unix ns
+	closed     int64 // when it ended for the table, unix ns
+
+	deadline  int64         // when the wheel is to look at it
+	heartbeat time.Duration // how long the next half may take; 0: no heartbeat expected
+	heard     int64         // when the last half came
+
+	process  *process // whose stack and contexts it belongs to
+	shape    *shape   // its resource and scope
+	children int32    // open spans that name it as their parent
+
+	// base is what its start said (of the latest heartbeat), more what came since: protobuf messages
+	// written one after another are one message, in which later scalars win and lists add up.
+	base, more []byte
+	// context is the error context that its attributes and pushed contexts hold; nil for none. Once it is
+	// leaving, context.merged is what it left with.
+	context *spanContext
+	claims  *passage // the passage in which its complete span is on its way; nil for none
+	doom    *doom    // what befell it during that passage
+	after   func()   // runs when it has been delivered: the obituary of its agent
+
+	links [linkKinds]link
+	slot  *list // of the wheel
+}
+
+// doom is a forced end that has to wait for the outcome of a passage.
+type doom struct {
+	reason reason
+	at     int64
+}
+
+// entryOverhead is an estimate of an entry's memory beyond its bytes: itself, its places in slab and index.
+const entryOverhead = 512
+
+func (e *entry) size() int64 {
+	n := int64(entryOverhead + cap(e.base) + cap(e.more))
+	if e.context != nil {
+		n += int64(e.context.bytes)
+	}
+	return n
+}
+
+// owner is the agent whose entry it is.
+func (e *entry) owner() *agent { return e.process.agent }

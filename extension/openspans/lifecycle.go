@@ -1,0 +1,322 @@
+// This file is the rules of the halves: start, end and update, in any order, each as often as it comes.
+
+package openspans
+
+import (
+	"bytes"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/foundation-agent/foundation-agent/internal/spans"
+)
+
+// start opens a span.
+func (t *table) start(s spans.Sender, h *half) (spans.Ref, error) {
+	if len(h.bytes) > t.cfg.MaxSpanBytes {
+		return spans.Ref{}, spans.ErrTooLarge
+	}
+	managed := t.managed()
+	p := t.processOf(s)
+	defer t.settle(p)
+	linkTo, err := t.place(s, p, h, managed)
+	if err != nil {
+		return spans.Ref{}, err
+	}
+	h.key.fill()
+	if e := t.live(h.key); e != nil {
+		return t.startAgain(s, e, h, p, managed)
+	}
+	if t.tombstone(h.key) != nil {
+		t.stats.duplicates.Add(1)
+		return spans.Ref{TraceID: h.trace, SpanID: h.span, ParentID: h.parent}, spans.ErrEnded
+	}
+	if linkTo != nil {
+		h.bytes = appendLink(h.bytes, linkTo)
+	}
+	e := t.newEntry(s, h, p, managed)
+	t.openEntry(e, h)
+	return refOf(e), nil
+}
+
+// place decides the trace and the parent of a start by its process's stack. The span to link to is
+// returned where it belongs to another trace than the one on top.
+func (t *table) place(s spans.Sender, p *process, h *half, managed bool) (linkTo *key, err error) {
+	hasParent := !h.parent.IsEmpty()
+	if hasParent && h.trace.IsEmpty() {
+		if h.trace = p.traceOf(h.parent); h.trace.IsEmpty() {
+			return nil, spans.ErrMalformed
+		}
+		return nil, nil
+	}
+	if hasParent || !s.Proven() || !managed {
+		return nil, nil
+	}
+	above, ok := p.innermost()
+	switch {
+	case !ok || above.span == h.span:
+		return nil, nil
+	case h.trace.IsEmpty() || h.trace == above.trace:
+		h.trace, h.parent = above.trace, above.span
+		return nil, nil
+	default:
+		return &above, nil
+	}
+}
+
+// innermost is the span that a new one of the process is written in: the top of its stack, or the adopted parent.
+func (p *process) innermost() (key, bool) {
+	if top := p.top(); top != nil {
+		return top.key, true
+	}
+	if p.adopted != nil {
+		return key{trace: p.adopted.TraceID, span: p.adopted.SpanID}, true
+	}
+	return key{}, false
+}
+
+// traceOf returns the trace of a span on the process's stack, or of its adopted parent; zero where it is neither.
+func (p *process) traceOf(span pcommon.SpanID) pcommon.TraceID {
+	for e := p.top(); e != nil; e = p.stack.before(e) {
+		if e.span == span {
+			return e.trace
+		}
+	}
+	if p.adopted != nil && p.adopted.SpanID == span {
+		return p.adopted.TraceID
+	}
+	return pcommon.TraceID{}
+}
+
+func appendLink(span []byte, to *key) []byte {
+	link := appendMessage(nil, fieldLinkTraceID, to.trace[:])
+	link = appendMessage(link, fieldLinkSpanID, to.span[:])
+	return appendMessage(span, fieldSpanLinks, link)
+}
+
+// newEntry puts a half of an unknown span into the table, waiting.
+func (t *table) newEntry(s spans.Sender, h *half, p *process, managed bool) *entry {
+	now := t.clock.now()
+	e := &entry{
+		key: h.key, parent: h.parent, duration: -1, opened: now, heard: now,
+		managed: managed, synthetic: h.synthetic, shape: t.shapes.take(h.shape),
+	}
+	if h.start == 0 {
+		e.more = h.bytes
+	} else {
+		e.base = h.bytes
+	}
+	t.addContext(e, h.context)
+	t.admit(e, p)
+	t.schedule(e)
+	t.touch(e)
+	return e
+}
+
+// openEntry makes an entry that was waiting an open one.
+func (t *table) openEntry(e *entry, h *half) {
+	t.seq++
+	e.state, e.seq, e.start, e.parent = open, t.seq, h.start, h.parent
+	e.hear(t, h)
+	t.countChild(e)
+	if p := e.process; p.agent.id != "" && e.managed {
+		p.stack.push(e)
+		e.stacked = true
+		t.stats.sawDepth(p.stack.len)
+	}
+	if !e.synthetic {
+		t.stats.starts.Add(1)
+	}
+	t.schedule(e)
+}
+
+// hear notes that a half of the span came.
+func (e *entry) hear(t *table, h *half) {
+	e.heard = t.clock.now()
+	if h.heartbeat > 0 {
+		e.heartbeat = h.heartbeat
+	}
+}
+
+// startAgain is a start of a span that the table knows: late, a heartbeat, or a duplicate.
+func (t *table) startAgain(s spans.Sender, e *entry, h *half, p *process, managed bool) (spans.Ref, error) {
+	if !t.mayChange(s, e) {
+		return spans.Ref{}, spans.ErrNotYours
+	}
+	switch {
+	case e.state == leaving:
+		t.stats.duplicates.Add(1)
+		return refOf(e), spans.ErrEnded
+	case e.state == waiting:
+		t.grow(e, func() { e.base = h.bytes; t.addContext(e, h.context) })
+		if e.state != waiting { // its own growth had it evicted
+			return refOf(e), nil
+		}
+		t.rehome(e, p)
+		e.managed = managed
+		t.openEntry(e, h)
+		if e.hasEnd {
+			t.finish(e, normal, t.clock.now())
+		}
+	case h.heartbeat > 0: // all that the span is by now: it takes the place of what its start said
+		e.hear(t, h)
+		t.schedule(e)
+		if !bytes.Equal(e.base, h.bytes) {
+			t.grow(e, func() { e.base = h.bytes; t.addContext(e, h.context) })
+		}
+	default:
+		t.stats.duplicates.Add(1)
+	}
+	return refOf(e), nil
+}
+
+// rehome moves an entry to the process that its start came from.
+func (t *table) rehome(e *entry, p *process) {
+	if e.process != p {
+		t.part(e)
+		e.process = p
+		t.join(e)
+	}
+}
+
+// end ends a span.
+func (t *table) end(s spans.Sender, h *half) (spans.Ref, error) {
+	e, err := t.target(s, h)
+	if err != nil {
+		return spans.Ref{}, err
+	}
+	if e == nil {
+		return t.endUnknown(s, h)
+	}
+	if e.state == leaving || e.hasEnd {
+		t.countRepeat(e.reason != normal)
+		return refOf(e), nil
+	}
+	t.grow(e, func() { t.merge(e, h) })
+	if e.state == gone || e.state == leaving { // its own growth had it evicted
+		return refOf(e), nil
+	}
+	e.hasEnd, e.end, e.duration = true, h.end, h.duration
+	if e.state == open && e.claims == nil {
+		t.finish(e, normal, t.clock.now())
+	}
+	return refOf(e), nil
+}
+
+// endUnknown is an end whose start has not come: it waits for it.
+func (t *table) endUnknown(s spans.Sender, h *half) (spans.Ref, error) {
+	if b := t.tombstone(h.key); b != nil {
+		t.countRepeat(b.forced)
+		return spans.Ref{TraceID: h.trace, SpanID: h.span}, nil
+	}
+	e, err := t.wait(s, h)
+	if err != nil {
+		return spans.Ref{}, err
+	}
+	e.hasEnd, e.end, e.duration = true, h.end, h.duration
+	return refOf(e), nil
+}
+
+// update merges attributes, events and links.
+func (t *table) update(s spans.Sender, h *half) (spans.Ref, error) {
+	e, err := t.target(s, h)
+	if err != nil {
+		return spans.Ref{}, err
+	}
+	if e == nil {
+		if t.tombstone(h.key) != nil {
+			return spans.Ref{}, spans.ErrEnded
+		}
+		if e, err = t.wait(s, h); err != nil {
+			return spans.Ref{}, err
+		}
+		return refOf(e), nil
+	}
+	if e.state == leaving {
+		return spans.Ref{}, spans.ErrEnded
+	}
+	if len(e.base)+len(e.more)+len(h.bytes) > t.cfg.MaxSpanBytes {
+		return spans.Ref{}, spans.ErrTooLarge
+	}
+	e.hear(t, h)
+	t.schedule(e)
+	t.grow(e, func() { t.merge(e, h) })
+	return refOf(e), nil
+}
+
+// wait holds a half whose start has not come.
+func (t *table) wait(s spans.Sender, h *half) (*entry, error) {
+	if len(h.bytes) > t.cfg.MaxSpanBytes {
+		return nil, spans.ErrTooLarge
+	}
+	p := t.processOf(s)
+	return t.newEntry(s, h, p, t.managed()), nil
+}
+
+// target finds the entry that an end or an update is about: nil where it is not known (yet).
+func (t *table) target(s spans.Sender, h *half) (*entry, error) {
+	if h.span.IsEmpty() || h.trace.IsEmpty() {
+		if err := t.complete(s, h); err != nil {
+			return nil, err
+		}
+	}
+	e := t.live(h.key)
+	if e != nil && !t.mayChange(s, e) {
+		return nil, spans.ErrNotYours
+	}
+	return e, nil
+}
+
+// complete fills in the ids that an end or an update left out, from its process's stack.
+func (t *table) complete(s spans.Sender, h *half) error {
+	if !s.Proven() {
+		return spans.ErrUnproven
+	}
+	p := t.find(s)
+	if p == nil || p.top() == nil {
+		t.stats.orphanEnds.Add(1)
+		return spans.ErrNothingOpen
+	}
+	if h.span.IsEmpty() {
+		h.span = p.top().span
+	}
+	trace := p.traceOf(h.span)
+	if trace.IsEmpty() || !h.trace.IsEmpty() && h.trace != trace {
+		t.stats.orphanEnds.Add(1)
+		return spans.ErrNothingOpen
+	}
+	h.trace = trace
+	return nil
+}
+
+// mayChange reports whether a sender may change an entry: one that a proven agent opened is its own.
+func (t *table) mayChange(s spans.Sender, e *entry) bool {
+	if owner := e.owner().id; owner != "" && owner != s.Agent {
+		t.stats.untrusted.Add(1)
+		return false
+	}
+	return true
+}
+
+// merge appends what a half says. Events and links that came before, in a request that was sent again,
+// are left out; attributes may be said again, for the last one counts.
+func (t *table) merge(e *entry, h *half) {
+	t.addContext(e, h.context)
+	if hasEventsOrLinks(h.bytes) && bytes.Contains(e.more, h.bytes) {
+		t.stats.duplicates.Add(1)
+		return
+	}
+	e.more = append(e.more, h.bytes...)
+}
+
+func hasEventsOrLinks(span []byte) bool {
+	return field(span, fieldSpanEvents) != nil || field(span, fieldSpanLinks) != nil
+}
+
+// countRepeat counts an end of a span that has ended.
+func (t *table) countRepeat(forced bool) {
+	if forced {
+		t.stats.lateEnds.Add(1)
+	} else {
+		t.stats.duplicates.Add(1)
+	}
+}

@@ -1,0 +1,114 @@
+// This file is the passage of complete spans: each is the end of the open span with its ids, if there is one.
+
+package openspans
+
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/foundation-agent/foundation-agent/internal/spans"
+)
+
+// passage is one batch of complete spans between Pass and Done. One goroutine uses it.
+type passage struct {
+	table   *table
+	claimed []*entry
+	ended   []tombstone // to be remembered though they were not open: a late start must not open them
+}
+
+// Pass begins the passage of a batch.
+func (t *table) Pass() spans.Passage { return &passage{table: t} }
+
+// Watching is one atomic load.
+func (t *table) Watching() bool { return t.watched.Load() > 0 }
+
+// Admit claims the open span that a complete one ends.
+func (p *passage) Admit(s spans.Sender, span ptrace.Span) bool {
+	t := p.table
+	k := key{trace: span.TraceID(), span: span.SpanID()}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b := t.tombstone(k); b != nil {
+		if b.agent != "" && b.agent != s.Agent {
+			return true
+		}
+		t.countRepeat(b.forced)
+		return false
+	}
+	e := t.live(k)
+	switch {
+	case e == nil:
+		if s.Proven() {
+			p.ended = append(p.ended, tombstone{key: k, agent: s.Agent, ended: t.clock.now()})
+		}
+		return true
+	case !t.mayChange(s, e):
+		return true
+	case e.state == leaving || e.claims == p:
+		t.countRepeat(e.state == leaving && e.reason != normal)
+		return false
+	case e.claims != nil: // on its way from another sender, which may yet fail
+		return true
+	}
+	e.claims = p
+	p.claimed = append(p.claimed, e)
+	t.mergeInto(span, e)
+	return true
+}
+
+// mergeInto gives a complete span the attributes that only the table knows of.
+func (t *table) mergeInto(span ptrace.Span, e *entry) {
+	if len(e.more) > 0 {
+		if known, err := decodeSpan(e.more); err == nil {
+			putAbsent(span.Attributes(), known.Attributes())
+		}
+	}
+	if t.contexts > 0 {
+		merged := pcommon.NewMap()
+		t.mergedOf(e, merged)
+		putAbsent(span.Attributes(), merged)
+	}
+}
+
+// Done closes the entries of the spans that have passed, or gives them back.
+func (p *passage) Done(err error) {
+	t := p.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range p.claimed {
+		e.claims = nil
+		if err != nil {
+			t.giveBack(e)
+			continue
+		}
+		if !e.synthetic {
+			t.stats.ends[normal].Add(1)
+		}
+		e.closed = t.clock.now()
+		t.freezeContext(e)
+		t.unlink(e)
+		t.bury(e)
+		t.touch(e)
+	}
+	if err == nil {
+		for _, b := range p.ended {
+			if _, known := t.index[b.key]; !known {
+				t.remember(b)
+			}
+		}
+	}
+}
+
+// giveBack applies to an entry what befell it while its complete span was on its way.
+func (t *table) giveBack(e *entry) {
+	switch {
+	case e.hasEnd:
+		t.finish(e, normal, t.clock.now())
+	case e.doom != nil:
+		d := *e.doom
+		e.doom = nil
+		t.force(e, d.reason, d.at)
+	default:
+		t.schedule(e)
+	}
+}

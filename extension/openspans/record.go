@@ -1,0 +1,430 @@
+// This file is the stored form of the table: one byte for the kind of a record, then protobuf fields by the
+// numbers below. Fields that are unknown are skipped, so a field can be added without a new format.
+
+package openspans
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/foundation-agent/foundation-agent/internal/spans"
+)
+
+// storedFormat is the version of the records.
+const storedFormat = 1
+
+// Kinds of record.
+const (
+	recordShape     = 's' // precedes the entries that have it
+	recordEntry     = 'e'
+	recordTombstone = 't' // the span has ended and left
+	recordForgotten = 'x' // the span is in the table no longer, and not remembered
+	recordProcess   = 'p' // contexts and adopted parent
+	recordDown      = 'd' // a death whose obituary is out
+)
+
+// Fields of an entry, and those of them that tombstones have too.
+const (
+	fTrace = iota + 1
+	fSpan
+	fParent
+	fSeq
+	fState
+	fReason
+	fFlags
+	fStart
+	fEnd
+	fDuration // plus one
+	fOpened
+	fClosed
+	fHeartbeat
+	fAgent
+	fProcess
+	fBase
+	fMore
+	fShape
+	fMerged
+)
+
+// Bits of fFlags.
+const (
+	flagHasEnd = 1 << iota
+	flagManaged
+	flagStacked
+	flagOwnContext
+)
+
+// Fields of the other kinds.
+const (
+	fShapeID  = 1
+	fShapeKey = 2
+
+	fFrame      = 3 // of a process, which has fAgent and fProcess
+	fAdopted    = 4
+	fFrameDead  = 3 // of a frame or an adopted parent, which have fTrace and fSpan
+	fFrameValue = 4
+	fSampled    = 5
+	fTraceState = 6
+
+	fDownAgent    = 1
+	fDownInstance = 2
+	fDownAt       = 3
+)
+
+var errRecord = errors.New("broken record")
+
+// appendEntry appends the record of an entry whose shape has been written under shapeID.
+func appendEntry(b []byte, e *entry, shapeID uint64) []byte {
+	b = appendKey(append(b, recordEntry), e.key)
+	b = appendBytes(b, fParent, e.parent[:])
+	b = appendUint(b, fSeq, e.seq)
+	b = appendUint(b, fState, uint64(e.state))
+	b = appendUint(b, fReason, uint64(e.reason))
+	b = appendUint(b, fFlags, e.flags())
+	b = appendUint(b, fStart, uint64(e.start))
+	b = appendUint(b, fEnd, uint64(e.end))
+	b = appendUint(b, fDuration, uint64(e.duration+1))
+	b = appendUint(b, fOpened, uint64(e.opened))
+	b = appendUint(b, fClosed, uint64(e.closed))
+	b = appendUint(b, fHeartbeat, uint64(e.heartbeat))
+	b = appendBytes(b, fAgent, []byte(e.owner().id))
+	b = appendBytes(b, fProcess, []byte(e.process.name))
+	b = appendBytes(b, fBase, e.base)
+	b = appendBytes(b, fMore, e.more)
+	b = appendUint(b, fShape, shapeID)
+	if e.context != nil && e.context.merged != nil {
+		b = appendBytes(b, fMerged, encodeValues(*e.context.merged))
+	}
+	return b
+}
+
+func (e *entry) flags() (f uint64) {
+	for _, bit := range []struct {
+		set  bool
+		flag uint64
+	}{
+		{e.hasEnd, flagHasEnd}, {e.managed, flagManaged}, {e.stacked, flagStacked},
+		{e.context != nil && e.context.merged == nil && e.context.own.Len() > 0, flagOwnContext},
+	} {
+		if bit.set {
+			f |= bit.flag
+		}
+	}
+	return f
+}
+
+// storedEntry is an entry as it is read, with what it names instead of points to.
+type storedEntry struct {
+	entry
+	agent, process string
+	shapeID        uint64
+	ownContext     bool
+}
+
+func readEntry(b []byte) (*storedEntry, error) {
+	s := &storedEntry{entry: entry{duration: -1, stored: true}}
+	err := eachField(b, func(num protowire.Number, n uint64, v []byte) error {
+		switch num {
+		case fTrace:
+			copy(s.trace[:], v)
+		case fSpan:
+			copy(s.span[:], v)
+		case fParent:
+			copy(s.parent[:], v)
+		case fSeq:
+			s.seq = n
+		case fState:
+			s.state = state(n)
+		case fReason:
+			s.reason = reason(n)
+		case fFlags:
+			s.hasEnd, s.managed = n&flagHasEnd != 0, n&flagManaged != 0
+			s.stacked, s.ownContext = n&flagStacked != 0, n&flagOwnContext != 0
+		case fStart:
+			s.start = int64(n)
+		case fEnd:
+			s.end = int64(n)
+		case fDuration:
+			s.duration = int64(n) - 1
+		case fOpened:
+			s.opened = int64(n)
+		case fClosed:
+			s.closed = int64(n)
+		case fHeartbeat:
+			s.heartbeat = time.Duration(n)
+		case fAgent:
+			s.agent = string(v)
+		case fProcess:
+			s.process = string(v)
+		case fBase:
+			s.base = append([]byte(nil), v...)
+		case fMore:
+			s.more = append([]byte(nil), v...)
+		case fShape:
+			s.shapeID = n
+		case fMerged:
+			return s.readMerged(v)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if s.state >= gone || s.reason >= reasonCount || s.key == (key{}) {
+		return nil, fmt.Errorf("%w: entry", errRecord)
+	}
+	return s, nil
+}
+
+func (s *storedEntry) readMerged(v []byte) error {
+	values, err := decodeValues(v)
+	if err != nil {
+		return err
+	}
+	s.context = &spanContext{merged: &values, bytes: sizeOf(values)}
+	return nil
+}
+
+// appendTombstone appends the record of a span that has ended and left.
+func appendTombstone(b []byte, t tombstone) []byte {
+	b = appendKey(append(b, recordTombstone), t.key)
+	b = appendBytes(b, fAgent, []byte(t.agent))
+	b = appendUint(b, fClosed, uint64(t.ended))
+	if t.forced {
+		b = appendUint(b, fReason, 1)
+	}
+	return b
+}
+
+func readTombstone(b []byte) (t tombstone, err error) {
+	err = eachField(b, func(num protowire.Number, n uint64, v []byte) error {
+		switch num {
+		case fTrace:
+			copy(t.trace[:], v)
+		case fSpan:
+			copy(t.span[:], v)
+		case fAgent:
+			t.agent = string(v)
+		case fClosed:
+			t.ended = int64(n)
+		case fReason:
+			t.forced = n != 0
+		}
+		return nil
+	})
+	return t, err
+}
+
+// appendProcess appends the record of a process's contexts and adopted parent; one without either says
+// that there are none any more.
+func appendProcess(b []byte, p *process) []byte {
+	b = appendBytes(append(b, recordProcess), fAgent, []byte(p.agent.id))
+	b = appendBytes(b, fProcess, []byte(p.name))
+	for _, f := range p.frames {
+		var m []byte
+		switch {
+		case f.dead:
+			m = appendUint(m, fFrameDead, 1)
+		default:
+			if f.owner != nil {
+				m = appendKey(m, f.owner.key)
+			}
+			m = appendBytes(m, fFrameValue, encodeValues(f.values))
+		}
+		b = appendMessage(b, fFrame, m)
+	}
+	if a := p.adopted; a != nil {
+		m := appendKey(nil, key{trace: a.TraceID, span: a.SpanID})
+		m = appendBytes(m, fFrameValue, encodeValues(a.Context))
+		m = appendBytes(m, fTraceState, []byte(a.TraceState))
+		if a.Sampled {
+			m = appendUint(m, fSampled, 1)
+		}
+		b = appendMessage(b, fAdopted, m)
+	}
+	return b
+}
+
+// storedFrame is a frame as it is read.
+type storedFrame struct {
+	owner  key
+	values pcommon.Map
+	dead   bool
+}
+
+// storedProcess is a process as it is read.
+type storedProcess struct {
+	agent, name string
+	frames      []storedFrame
+	adopted     *spans.Propagation
+}
+
+func readProcess(b []byte) (p storedProcess, err error) {
+	err = eachField(b, func(num protowire.Number, _ uint64, v []byte) (err error) {
+		switch num {
+		case fAgent:
+			p.agent = string(v)
+		case fProcess:
+			p.name = string(v)
+		case fFrame:
+			var f storedFrame
+			f, err = readFrame(v)
+			p.frames = append(p.frames, f)
+		case fAdopted:
+			p.adopted, err = readAdopted(v)
+		}
+		return err
+	})
+	return p, err
+}
+
+func readFrame(b []byte) (f storedFrame, err error) {
+	f.values = pcommon.NewMap()
+	err = eachField(b, func(num protowire.Number, n uint64, v []byte) (err error) {
+		switch num {
+		case fTrace:
+			copy(f.owner.trace[:], v)
+		case fSpan:
+			copy(f.owner.span[:], v)
+		case fFrameDead:
+			f.dead = n != 0
+		case fFrameValue:
+			f.values, err = decodeValues(v)
+		}
+		return err
+	})
+	return f, err
+}
+
+func readAdopted(b []byte) (*spans.Propagation, error) {
+	a := &spans.Propagation{Context: pcommon.NewMap()}
+	return a, eachField(b, func(num protowire.Number, n uint64, v []byte) (err error) {
+		switch num {
+		case fTrace:
+			copy(a.TraceID[:], v)
+		case fSpan:
+			copy(a.SpanID[:], v)
+		case fFrameValue:
+			a.Context, err = decodeValues(v)
+		case fSampled:
+			a.Sampled = n != 0
+		case fTraceState:
+			a.TraceState = string(v)
+		}
+		return err
+	})
+}
+
+func appendDown(b []byte, d downKey) []byte {
+	b = appendBytes(append(b, recordDown), fDownAgent, []byte(d.agent))
+	b = appendBytes(b, fDownInstance, []byte(d.instance))
+	return appendUint(b, fDownAt, uint64(d.at))
+}
+
+func readDown(b []byte) (d downKey, err error) {
+	err = eachField(b, func(num protowire.Number, n uint64, v []byte) error {
+		switch num {
+		case fDownAgent:
+			d.agent = string(v)
+		case fDownInstance:
+			d.instance = string(v)
+		case fDownAt:
+			d.at = int64(n)
+		}
+		return nil
+	})
+	return d, err
+}
+
+func appendShape(b []byte, id uint64, sh *shape) []byte {
+	b = appendUint(append(b, recordShape), fShapeID, id)
+	return appendBytes(b, fShapeKey, []byte(sh.key()))
+}
+
+func readShape(b []byte) (id uint64, k shapeKey, err error) {
+	err = eachField(b, func(num protowire.Number, n uint64, v []byte) error {
+		switch num {
+		case fShapeID:
+			id = n
+		case fShapeKey:
+			k = shapeKey(v)
+		}
+		return nil
+	})
+	return id, k, err
+}
+
+func appendForgotten(b []byte, k key) []byte { return appendKey(append(b, recordForgotten), k) }
+
+// readKey reads the key of a record that has no more.
+func readKey(b []byte) (key, error) {
+	t, err := readTombstone(b)
+	return t.key, err
+}
+
+func appendKey(b []byte, k key) []byte {
+	return appendBytes(appendBytes(b, fTrace, k.trace[:]), fSpan, k.span[:])
+}
+
+func appendBytes(b []byte, num protowire.Number, v []byte) []byte {
+	if len(v) == 0 {
+		return b
+	}
+	return appendMessage(b, num, v)
+}
+
+func appendUint(b []byte, num protowire.Number, v uint64) []byte {
+	if v == 0 {
+		return b
+	}
+	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), v)
+}
+
+// eachField calls do for each field of a message: n for numbers, v for bytes.
+func eachField(b []byte, do func(num protowire.Number, n uint64, v []byte) error) error {
+	for len(b) > 0 {
+		num, kind, size := protowire.ConsumeTag(b)
+		if size < 0 {
+			return fmt.Errorf("%w: %w", errRecord, protowire.ParseError(size))
+		}
+		b = b[size:]
+		var n uint64
+		var v []byte
+		switch kind {
+		case protowire.VarintType:
+			n, size = protowire.ConsumeVarint(b)
+		case protowire.BytesType:
+			v, size = protowire.ConsumeBytes(b)
+		default:
+			size = protowire.ConsumeFieldValue(num, kind, b)
+		}
+		if size < 0 {
+			return fmt.Errorf("%w: %w", errRecord, protowire.ParseError(size))
+		}
+		b = b[size:]
+		if err := do(num, n, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// encodeValues keeps attributes as the bytes of an OTLP Span that has nothing else.
+func encodeValues(m pcommon.Map) []byte {
+	s := ptrace.NewSpan()
+	m.CopyTo(s.Attributes())
+	return encodeSpan(s)
+}
+
+func decodeValues(b []byte) (pcommon.Map, error) {
+	s, err := decodeSpan(b)
+	if err != nil {
+		return pcommon.Map{}, fmt.Errorf("%w: %w", errRecord, err)
+	}
+	return s.Attributes(), nil
+}

@@ -1,0 +1,292 @@
+// This file is the table: what it holds, who may join it, and how an entry moves from open to gone. The
+// rules of the halves are in lifecycle.go.
+
+package openspans
+
+import (
+	"crypto/rand"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"go.uber.org/zap"
+
+	"github.com/foundation-agent/foundation-agent/internal/agents"
+	"github.com/foundation-agent/foundation-agent/internal/extevent"
+	"github.com/foundation-agent/foundation-agent/internal/spans"
+)
+
+// ref says where a key is: a place in the slab, or, negative, a tombstone.
+type ref int32
+
+func tombstoneRef(position int) ref  { return ref(^position) }
+func (r ref) tombstone() (int, bool) { return int(^r), r < 0 }
+
+// amount is a number of spans and an estimate of their memory.
+type amount struct {
+	spans int
+	bytes int64
+}
+
+func (a *amount) add(e *entry)    { a.spans++; a.bytes += e.size() }
+func (a *amount) remove(e *entry) { a.spans--; a.bytes -= e.size() }
+
+// table is the open spans and all that belongs to them.
+type table struct {
+	cfg     *Config
+	logger  *zap.Logger
+	clock   clock
+	managed func() bool // the management flag, now
+	events  *extevent.Buffer
+	stats   stats
+	watched atomic.Int64  // entries of index, for Watching
+	wake    chan struct{} // holds a token while something is leaving
+	persist bool          // changes are kept for storage
+
+	mu           sync.Mutex
+	index        map[key]ref
+	slab         []*entry // places that are free hold nil
+	free         []ref
+	seq          uint64
+	ended        tombstones
+	agents       map[string]*agent
+	largest      *agent // a hint: who holds the most
+	idle         *simplelru.LRU[*process, struct{}]
+	shapes       shapes
+	wheel        *wheel
+	held         amount // open and waiting
+	out          amount // leaving
+	leaving      list
+	contexts     int   // entries and frames with error context
+	contextBytes int64 // of all frames
+	errors       *simplelru.LRU[string, *errorRing]
+	handled      *simplelru.LRU[downKey, struct{}] // deaths whose obituary is out
+	changed      changes
+}
+
+// maxAgentsWithErrors bounds the agents whose last errors are remembered, and the deaths that were handled.
+const maxAgentsWithErrors = 1024
+
+func newTable(cfg *Config, logger *zap.Logger, c clock) *table {
+	t := &table{
+		cfg:     cfg,
+		logger:  logger,
+		clock:   c,
+		managed: func() bool { return true },
+		events:  extevent.NewBuffer(maxAgentsWithErrors),
+		wake:    make(chan struct{}, 1),
+		index:   map[key]ref{},
+		ended:   newTombstones(cfg),
+		agents:  map[string]*agent{},
+		shapes:  shapes{},
+		wheel:   newWheel(c.now()),
+		leaving: list{kind: inOrder},
+	}
+	// NewLRU fails for a size below one only; Validate has seen to that.
+	t.idle, _ = simplelru.NewLRU(cfg.Context.MaxProcesses, func(p *process, _ struct{}) {
+		if p.held == 0 {
+			t.forget(p)
+		}
+	})
+	t.errors, _ = simplelru.NewLRU[string, *errorRing](maxAgentsWithErrors, nil)
+	t.handled, _ = simplelru.NewLRU[downKey, struct{}](maxAgentsWithErrors, nil)
+	return t
+}
+
+// clock tells the time in unix ns. It does not step while the process lives: it is the wall clock at the
+// start, and monotonic time since.
+type clock struct{ started time.Time }
+
+func newClock() clock { return clock{started: time.Now()} }
+
+func (c clock) now() int64 { return c.started.UnixNano() + int64(time.Since(c.started)) }
+
+// of translates a time that the wall clock told lately.
+func (c clock) of(at time.Time) int64 { return c.now() - max(0, int64(time.Since(at.Round(0)))) }
+
+// live returns the entry of a key; nil where there is none or only a tombstone.
+func (t *table) live(k key) *entry {
+	if r, ok := t.index[k]; ok && r >= 0 {
+		return t.slab[r]
+	}
+	return nil
+}
+
+// tombstone returns what is left of an ended span; nil where it is not remembered.
+func (t *table) tombstone(k key) *tombstone {
+	if position, ok := t.index[k].tombstone(); ok {
+		return t.ended.at(position)
+	}
+	return nil
+}
+
+// admit adds a new entry to slab, index and agent, and makes room for it first.
+func (t *table) admit(e *entry, p *process) {
+	t.makeRoom(p.agent, e.size())
+	if n := len(t.free); n > 0 {
+		e.ref, t.free = t.free[n-1], t.free[:n-1]
+		t.slab[e.ref] = e
+	} else {
+		e.ref = ref(len(t.slab))
+		t.slab = append(t.slab, e)
+	}
+	t.index[e.key] = e.ref
+	t.watched.Store(int64(len(t.index)))
+	e.process = p
+	t.join(e)
+	t.held.add(e)
+}
+
+// full reports whether so much has ended and cannot be delivered that no span may start. A quarter of the
+// bounds is kept for what is leaving, so what is open never crowds out what has ended.
+func (t *table) full() bool {
+	return t.out.spans >= t.cfg.MaxSpans/4 || t.out.bytes >= t.maxBytes()/4
+}
+
+func (t *table) maxBytes() int64 { return int64(t.cfg.MaxMiB) << 20 }
+
+// makeRoom evicts until one more entry of the agent fits.
+func (t *table) makeRoom(a *agent, size int64) {
+	for a.spans >= t.cfg.MaxSpansPerAgent && t.force(a.leaves.head, evicted, t.clock.now()) {
+	}
+	for t.held.spans >= t.cfg.MaxSpans/4*3 || t.held.bytes+t.contextBytes+size > t.maxBytes()/4*3 {
+		if v := t.victim(a); v == nil || !t.force(v, evicted, t.clock.now()) {
+			return
+		}
+	}
+}
+
+// grow changes what an entry holds, and keeps the accounts of memory.
+func (t *table) grow(e *entry, change func()) {
+	before := e.size()
+	change()
+	t.held.bytes += e.size() - before
+	t.touch(e)
+	t.makeRoom(e.owner(), 0)
+}
+
+// finish moves an entry from open (or waiting) to leaving.
+func (t *table) finish(e *entry, r reason, at int64) {
+	e.reason, e.closed = r, at
+	t.freezeContext(e)
+	t.unlink(e)
+	e.state = leaving
+	t.out.add(e)
+	t.leaving.push(e)
+	t.touch(e)
+	if !e.synthetic {
+		t.stats.ends[r].Add(1)
+	}
+	t.signal()
+}
+
+// unlink takes an entry that was open or waiting out of stack, wheel and agent.
+func (t *table) unlink(e *entry) {
+	t.held.remove(e)
+	t.wheel.clear(e)
+	if e.stacked {
+		e.process.stack.remove(e)
+		e.stacked = false
+	}
+	t.discountChild(e)
+	t.part(e)
+}
+
+// force ends a span that its application did not end. It reports whether the span has left the open ones:
+// one whose complete span is on its way is left to that.
+func (t *table) force(e *entry, r reason, at int64) bool {
+	if e.claims != nil {
+		e.doom = &doom{reason: r, at: at}
+		return false
+	}
+	if e.state == waiting {
+		t.giveUp(e)
+		return true
+	}
+	t.finish(e, r, at)
+	return true
+}
+
+// giveUp ends an entry whose start never came: an end leaves, marked; an update has nothing to leave as.
+func (t *table) giveUp(e *entry) {
+	if e.hasEnd {
+		t.stats.orphanEnds.Add(1)
+		t.finish(e, normal, t.clock.now())
+		return
+	}
+	t.stats.orphanUpdates.Add(1)
+	t.dropContext(e)
+	t.unlink(e)
+	t.remove(e)
+	delete(t.index, e.key)
+	t.watched.Store(int64(len(t.index)))
+}
+
+// bury turns an entry that was delivered, or whose complete span passed, into a tombstone.
+func (t *table) bury(e *entry) {
+	t.remove(e)
+	b := tombstone{key: e.key, agent: e.owner().id, ended: e.closed, forced: e.reason != normal}
+	if e.context != nil {
+		b.context, b.bytes = e.context.merged, e.context.bytes
+		t.contexts--
+	}
+	t.remember(b)
+}
+
+// remember adds a tombstone.
+func (t *table) remember(b tombstone) {
+	t.index[b.key] = tombstoneRef(t.ended.add(b, t.forgetEnded))
+	t.watched.Store(int64(len(t.index)))
+}
+
+// forgetEnded drops a key whose tombstone goes.
+func (t *table) forgetEnded(k key) {
+	if _, ok := t.index[k].tombstone(); ok {
+		delete(t.index, k)
+		t.watched.Store(int64(len(t.index)))
+	}
+}
+
+// remove takes an entry out of the slab. Its key is the caller's to see to.
+func (t *table) remove(e *entry) {
+	t.slab[e.ref] = nil
+	t.free = append(t.free, e.ref)
+	t.shapes.release(e.shape)
+	e.state = gone
+	if e.stored || e.reason != normal {
+		t.touch(e)
+	}
+}
+
+// signal wakes the outlet.
+func (t *table) signal() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// fill makes the ids that are absent: random, from the kernel's generator.
+func (k *key) fill() {
+	if k.trace.IsEmpty() {
+		_, _ = rand.Read(k.trace[:]) // never fails: it ends the process instead
+	}
+	if k.span.IsEmpty() {
+		_, _ = rand.Read(k.span[:])
+	}
+}
+
+func refOf(e *entry) spans.Ref {
+	return spans.Ref{TraceID: e.trace, SpanID: e.span, ParentID: e.parent, Waiting: e.state == waiting}
+}
+
+// downKey identifies one death.
+type downKey struct {
+	agent, instance string
+	at              int64
+}
+
+func downKeyOf(d agents.Down) downKey {
+	return downKey{agent: d.AgentID, instance: d.Instance, at: d.At.UnixNano()}
+}
