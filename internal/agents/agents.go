@@ -37,7 +37,8 @@ type Registry interface {
 	// Proves reports whether caller may speak for the agent: its peer process is the
 	// registered one, or it holds the agent's token.
 	Proves(caller door.Caller, agentID string) bool
-	// AgentOf returns the agent that the caller's peer process registered as.
+	// AgentOf returns the agent that the caller's peer process registered as; false where it is none,
+	// or several.
 	AgentOf(caller door.Caller) (agentID string, ok bool)
 	// WatchDowns calls fn for each death, in order, each once, from one goroutine of the registry's;
 	// first for those that went down lately (also before this process started, when told by storage).

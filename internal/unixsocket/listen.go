@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/foundation-agent/foundation-agent/internal/proc"
 )
 
 // Config says where and for whom a socket is.
@@ -150,6 +152,8 @@ func (l *listener) Close() error { return errors.Join(l.Listener.Close(), l.lock
 type Peer struct {
 	PID      int32
 	UID, GID uint32
+	// Start tells this life of PID from a later one (proc.Identity), 0 where it cannot be told.
+	Start uint64
 }
 
 type peerKey struct{}
@@ -171,7 +175,11 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	}); err != nil || credErr != nil {
 		return ctx
 	}
-	return context.WithValue(ctx, peerKey{}, Peer{PID: cred.Pid, UID: cred.Uid, GID: cred.Gid})
+	peer := Peer{PID: cred.Pid, UID: cred.Uid, GID: cred.Gid}
+	if id, err := proc.Identify(cred.Pid); err == nil {
+		peer.Start = id.Start
+	}
+	return context.WithValue(ctx, peerKey{}, peer)
 }
 
 // PeerOf returns the peer of the unix connection that a request came over, and whether it came over one.
