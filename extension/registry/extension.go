@@ -167,4 +167,3 @@ func (x *agentRegistry) Shutdown(ctx context.Context) error {
 	x.telemetry.Shutdown()
 	return errors.Join(errs...)
 }
-

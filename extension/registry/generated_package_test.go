@@ -8,5 +8,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	runAsChild()
 	goleak.VerifyTestMain(m)
 }

@@ -162,4 +162,3 @@ func (a *api) writeBody(w http.ResponseWriter, r *http.Request, optional bool, v
 	}
 	return decodeBody(w, r, a.cfg.Limits.MaxBodyBytes, optional, v)
 }
-

@@ -30,8 +30,8 @@ type query struct {
 // page is the answer to a query.
 type page struct {
 	Agents []*agents.Agent `json:"agents"`
-	Total  int             `json:"total"`           // that meet the criteria, on all pages
-	Next   string          `json:"next,omitempty"`  // what to ask for as after; absent on the last page
+	Total  int             `json:"total"`            // that meet the criteria, on all pages
+	Next   string          `json:"next,omitempty"`   // what to ask for as after; absent on the last page
 	Shadow bool            `json:"shadow,omitempty"` // reads are off for applications
 }
 
