@@ -24,6 +24,7 @@ import (
 	bearertokenauthextension "github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension"
 	control "github.com/foundation-agent/foundation-agent/extension/control"
 	openspans "github.com/foundation-agent/foundation-agent/extension/openspans"
+	registry "github.com/foundation-agent/foundation-agent/extension/registry"
 	flags "github.com/foundation-agent/foundation-agent/extension/flags"
 	migration "github.com/foundation-agent/foundation-agent/extension/migration"
 	memorylimiterprocessor "go.opentelemetry.io/collector/processor/memorylimiterprocessor"
@@ -63,6 +64,7 @@ func components() (otelcol.Factories, error) {
 		bearertokenauthextension.NewFactory(),
 		control.NewFactory(),
 		openspans.NewFactory(),
+		registry.NewFactory(),
 		flags.NewFactory(),
 		migration.NewFactory(),
 	)
@@ -77,6 +79,7 @@ func components() (otelcol.Factories, error) {
 		bearertokenauthextension.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension v0.161.0",
 		control.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
 		openspans.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
+		registry.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
 		flags.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
 		migration.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
 	})
