@@ -36,13 +36,35 @@ func command() *cobra.Command {
 	cmd := otelcol.NewCommand(settings(starts))
 	cmd.SetVersionTemplate(fmt.Sprintf("{{.Name}} {{.Version}} (commit %s, %s)\n", commit, date))
 	cmd.Short = "A telemetry agent that loses no event, no span and no state"
-	cmd.AddCommand(commands.New()...)
+	cmd.Long = cmd.Short + ".\n\nWithout a command it runs the agent: with --config, or with the configuration that the binary carries."
+	cmd.Example = "  foundation-agent\n  foundation-agent --config config/agent.yaml --config config/stages.yaml\n  foundation-agent status"
+	for _, flag := range []string{"feature-gates", "config"} {
+		cmd.Flags().Lookup(flag).DefValue = "" // a page of gates, an empty list
+	}
+	cmd.Flags().Lookup("config").Usage = "`location` of a configuration: a file, or file:, env:, yaml: and a value; given again, merged over the ones before"
+	for _, c := range cmd.Commands() {
+		c.GroupID = collectorGroup
+	}
+	for _, c := range commands.New() {
+		c.GroupID = operatorsGroup
+		cmd.AddCommand(c)
+	}
+	cmd.AddGroup(
+		&cobra.Group{ID: operatorsGroup, Title: "Operate a running agent:"},
+		&cobra.Group{ID: collectorGroup, Title: "Look at configurations and components:"},
+	)
 	cmd.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		starts.enabled = c == cmd // `validate` and `print-config` resolve the configuration too
 		return useDefaultConfig(c)
 	}
 	return cmd
 }
+
+// Groups of commands in the help.
+const (
+	operatorsGroup = "operators"
+	collectorGroup = "collector"
+)
 
 // settings are the collector's: what it is called, of what it is made, and where configuration comes from.
 // The providers are those of builder-config.yaml (TestProvidersMatchManifest).
