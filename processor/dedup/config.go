@@ -255,6 +255,9 @@ func (c *Config) Validate() error {
 			refuse("rules[%d]::name: %q is the name of rules[%d]; names must differ", i, name, first)
 		}
 		names[name] = i
+		if name == ruleNone || name == ruleRemoved {
+			refuse("rules[%d]::name: %q is reserved", i, name)
+		}
 		if err := c.Rules[i].validate(); err != nil {
 			refuse("rules[%d] (%s): %w", i, name, err)
 		}

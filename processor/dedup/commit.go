@@ -1,0 +1,145 @@
+// This file ends a plan by what the next consumer answered: committed, refused for good, or undone.
+
+package dedup
+
+// outcome of handing a batch on.
+type outcome uint8
+
+const (
+	accepted outcome = iota // it left, or nothing had to leave
+	refused                 // for good: what was to leave is lost and counted, the rest stays
+)
+
+// undo gives back all that the plan reserved or took: the sender will come again.
+func (p *plan) undo(t *table) {
+	p.eachShard(t, func(s *shard, r *planned) {
+		if r.reserved {
+			s.cancel(r)
+		}
+	})
+	for i := range p.strata {
+		if st := &p.strata[i]; st.claimed > 0 {
+			p.carry(t, st, st.claimed)
+		}
+	}
+}
+
+// commit makes the plan true.
+func (p *plan) commit(t *table, o outcome) {
+	p.eachShard(t, func(s *shard, r *planned) {
+		switch {
+		case r.reserved && o == refused && r.verdict == pass:
+			s.cancel(r) // no reader saw it: the next one is the first
+		case r.reserved:
+			s.confirm(r)
+		case r.counted:
+			p.count(s, r)
+		}
+	})
+	for i := range p.records {
+		p.commitOne(&p.records[i], t, o)
+	}
+	for i := range p.strata {
+		if st := &p.strata[i]; st.dropped > 0 {
+			p.carry(t, st, st.dropped)
+		}
+	}
+}
+
+// eachShard calls fn for the records that the table decided, each shard under one lock.
+func (p *plan) eachShard(t *table, fn func(s *shard, r *planned)) {
+	for n, positions := range p.byShard {
+		if len(positions) == 0 {
+			continue
+		}
+		s := t.shards[n]
+		s.mu.Lock()
+		for _, i := range positions {
+			fn(s, &p.records[i])
+		}
+		s.mu.Unlock()
+	}
+}
+
+// count adds a suppressed record to what its key holds.
+func (p *plan) count(s *shard, r *planned) {
+	a := p.addition(r, r.own)
+	if h := s.hold(r.key, kindKey, r.rule, r.window, &a, p.now); h.kept == nil {
+		// The entry has gone since it was decided that an earlier record of this plan would bring the copy.
+		for i := range p.records {
+			if q := &p.records[i]; q.key == r.key && q.kept != nil {
+				h.kept = q.kept
+				s.bytes += q.kept.size()
+				break
+			}
+		}
+	}
+}
+
+func (p *plan) addition(r *planned, weight float64) addition {
+	return addition{
+		weight:   weight,
+		summary:  r.summary,
+		logCount: r.logCount,
+		at:       p.now,
+		firstAt:  r.firstAt,
+		measures: p.measures[r.measuresFrom:r.measuresTo],
+		kept:     r.kept,
+		lanes:    r.lanes,
+	}
+}
+
+// commitOne does what is left to do for a record beside its key.
+func (p *plan) commitOne(r *planned, t *table, o outcome) {
+	n := p.tallyOf(r.rule)
+	n.in += r.own
+	switch r.verdict {
+	case pass:
+		if o == accepted {
+			n.out += r.weight
+			return
+		}
+		n.refused += r.own
+		if r.ride > 0 { // what rode on it is not lost
+			p.stratum(r.lanes.carry, r.rule).dropped += r.ride
+		}
+	case suppress:
+		n.suppressed++
+	case drop:
+		n.sampledOut++
+	case join:
+		n.batched++
+		a := p.addition(r, r.weight)
+		a.kept = p.stratum(r.lanes.batch, r.rule).kept
+		t.hold(r.lanes.batch, kindBatch, r.rule, r.lanes.batchTimeout, &a, p.now)
+	case offer:
+		dropped, full := r.rule.reservoir.offer(p.now, r.draw, sample{r.weight, r.lanes, r.kept})
+		if full {
+			n.sampledOut++
+			st := p.stratum(dropped.lanes.carry, r.rule)
+			st.dropped += dropped.weight
+			if st.kept == nil {
+				st.kept = dropped.kept
+			}
+		}
+	}
+}
+
+// carry leaves weight to what passes next.
+func (p *plan) carry(t *table, st *stratum, weight float64) {
+	a := addition{weight: weight, at: p.now, kept: st.kept, lanes: lanes{carry: st.key}}
+	t.hold(st.key, kindCarry, st.rule, st.rule.maxWait, &a, p.now)
+}
+
+// tally of one plan for one rule.
+type tally struct {
+	in, out, refused                float64
+	suppressed, sampledOut, batched int64
+}
+
+func (p *plan) tallyOf(r *rule) *tally {
+	if r == nil {
+		return &p.tallies[len(p.tallies)-1]
+	}
+	return &p.tallies[r.index]
+}

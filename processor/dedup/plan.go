@@ -1,0 +1,244 @@
+// This file is what is to become of one batch: a verdict for each record, to be committed or undone as a whole
+// when the next consumer has answered.
+
+package dedup
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+)
+
+// verdict on a record.
+type verdict uint8
+
+const (
+	pass     verdict = iota // it leaves with its batch
+	suppress                // it is counted under its key
+	drop                    // sampling dropped it; its weight rides on what passes
+	offer                   // a reservoir may take it
+	join                    // it joins a batch
+)
+
+// planned is one record of a batch.
+type planned struct {
+	rule    *rule // nil: none takes it
+	verdict verdict
+
+	key      key    // where the rule deduplicates it
+	window   uint32 // ms, 0 where it does not
+	reserved bool   // it is the first of its key, in flight, in slot
+	slot     uint32
+	unkeyed  bool  // the table had no room
+	keep     bool  // the record must be copied before it goes
+	kept     *kept // the copy, or that of the entry
+
+	own    float64 // weight with which it came
+	weight float64 // with what rides on it
+	ride   float64
+
+	counted bool            // it is added to what its key holds
+	trace   pcommon.TraceID // where the rule samples
+	draw    float64         // its luck in the reservoir, in [0, 1)
+
+	summary      bool
+	logCount     float64
+	firstAt      int64
+	measuresFrom uint32
+	measuresTo   uint32
+	lanes        lanes
+}
+
+// stratum is what a batch does to one carry or one batch entry. Weights are of the records of this plan.
+type stratum struct {
+	key     key
+	rule    *rule
+	dropped float64 // waits for a record to ride on
+	claimed float64 // taken from the table: goes back if the plan is undone
+	taken   bool
+	kept    *kept
+}
+
+// plan is reused; it keeps its buffers.
+type plan struct {
+	id      uint32
+	now     int64
+	tenant  *tenant
+	digest  digest
+	records []planned
+
+	measures     []measured
+	measuresRead int // those before belong to earlier records
+
+	byShard   [maxShards][]uint32 // positions in records of those that the table decides
+	strata    []stratum
+	stratumOf map[key]uint32
+
+	offers  []int64 // to the reservoir of each rule
+	tallies []tally // of each rule, by its index; the last is of records that no rule takes
+
+	passing  int
+	edited   bool // some record does not pass as it came
+	copied   bool // something of a record must be copied
+	stripped int
+	unkeyed  int
+
+	laneEvent  string // the event name, rule and resource for which lanes was computed
+	laneRule   *rule
+	laneOrigin key
+	laneLast   lanes
+}
+
+func newPlan(s secret, rules int) *plan {
+	return &plan{digest: digest{secret: s}, stratumOf: map[key]uint32{}, offers: make([]int64, rules), tallies: make([]tally, rules)}
+}
+
+// reset empties the plan, and lets go of what it points to.
+func (p *plan) reset() {
+	clear(p.records)
+	clear(p.measures)
+	clear(p.digest.fields[:cap(p.digest.fields)])
+	clear(p.strata)
+	clear(p.stratumOf)
+	for i := range p.byShard {
+		p.byShard[i] = p.byShard[i][:0]
+	}
+	p.records, p.measures, p.strata, p.measuresRead = p.records[:0], p.measures[:0], p.strata[:0], 0
+	p.edited, p.copied, p.passing, p.stripped, p.unkeyed = false, false, 0, 0, 0
+	clear(p.offers)
+	clear(p.tallies)
+	p.laneEvent, p.laneRule = "", nil
+}
+
+// prepare reads every record: which rule takes it, and under which key.
+func (p *plan) prepare(ctx context.Context, ld plog.Logs, rules []*rule, t *table, trusted bool) {
+	for i := range ld.ResourceLogs().Len() {
+		rl := ld.ResourceLogs().At(i)
+		var resource key
+		if len(rules) > 0 {
+			resource = p.digest.resource(rl.Resource(), p.tenant.id)
+		}
+		for j := range rl.ScopeLogs().Len() {
+			sl := rl.ScopeLogs().At(j)
+			var scope key
+			scoped := false
+			for k := range sl.LogRecords().Len() {
+				lr := sl.LogRecords().At(k)
+				f := p.read(lr, trusted)
+				p.stripped += f.stripped
+				p.records = append(p.records, planned{own: f.weight, weight: f.weight})
+				r := &p.records[len(p.records)-1]
+				r.measuresFrom, r.measuresTo = uint32(p.measuresRead), uint32(len(p.measures))
+				p.measuresRead = len(p.measures)
+				if r.rule = ruleFor(ctx, rules, rl, sl, lr, &f); r.rule == nil {
+					p.digest.fields = p.digest.fields[:0]
+					continue
+				}
+				if r.window = r.rule.windowOf(&f); r.window > 0 {
+					if !f.hasKey && !scoped {
+						scope, scoped = p.digest.scope(sl.Scope()), true
+					}
+					r.key = p.identify(lr, &f, r.rule, resource, scope)
+					n := t.shardNumber(r.key)
+					p.byShard[n] = append(p.byShard[n], uint32(len(p.records)-1))
+				}
+				r.summary, r.logCount, r.firstAt = f.summary, f.logCount, f.firstAt
+				if r.rule.sampler != nil {
+					r.trace = lr.TraceID()
+				}
+				p.setLanes(r, lr, &f, resource)
+				p.digest.fields = p.digest.fields[:0]
+				if r.rule.caller && f.asked && !r.rule.dryRun { // what was asked is answered here
+					lr.Attributes().RemoveIf(func(name string, _ pcommon.Value) bool { return isAsked(name) })
+				}
+			}
+		}
+	}
+}
+
+func ruleFor(ctx context.Context, rules []*rule, rl plog.ResourceLogs, sl plog.ScopeLogs, lr plog.LogRecord, f *facts) *rule {
+	event := f.hasKey || lr.EventName() != ""
+	for _, r := range rules {
+		if r.takes(ctx, rl, sl, lr, event) {
+			return r
+		}
+	}
+	return nil
+}
+
+// identify returns the key of an event: by its dedup_key, or else by its content.
+func (p *plan) identify(lr plog.LogRecord, f *facts, r *rule, resource, scope key) key {
+	d := &p.digest
+	if f.hasKey {
+		d.begin(domainExplicit)
+	} else {
+		d.begin(domainContent)
+	}
+	d.number(r.id)
+	d.key(resource)
+	d.text(lr.EventName())
+	if f.hasKey {
+		d.value(f.explicit, nil)
+		return d.sum()
+	}
+	d.key(scope)
+	d.number(uint64(lr.SeverityNumber()))
+	d.text(lr.SeverityText())
+	d.value(lr.Body(), r.exBody)
+	d.sorted(0, r.exAttributes)
+	return d.sum()
+}
+
+// setLanes names the entries beside its own that the record's weight may go to.
+func (p *plan) setLanes(r *planned, lr plog.LogRecord, f *facts, resource key) {
+	size, timeout := r.rule.batchOf(f)
+	if !r.rule.dropsToCarry && size == 0 {
+		return
+	}
+	name := lr.EventName()
+	if r.rule != p.laneRule || name != p.laneEvent || resource != p.laneOrigin || f.batched {
+		d := &p.digest
+		d.begin(domainCarry)
+		d.number(r.rule.id)
+		d.key(resource)
+		d.text(name)
+		p.laneLast = lanes{carry: d.sum()}
+		if size > 0 {
+			d.buf[0] = domainBatch
+			d.text(f.batchKey)
+			p.laneLast.batch, p.laneLast.batchSize, p.laneLast.batchTimeout = d.sum(), size, timeout
+		}
+		p.laneEvent, p.laneRule, p.laneOrigin = name, r.rule, resource
+		if f.batched { // asked for by this record alone
+			p.laneRule = nil
+		}
+	}
+	r.lanes = p.laneLast
+}
+
+// decide asks the table, each shard under one lock.
+func (p *plan) decide(t *table) {
+	for n, positions := range p.byShard {
+		if len(positions) == 0 {
+			continue
+		}
+		s := t.shards[n]
+		s.mu.Lock()
+		for _, i := range positions {
+			s.decide(&p.records[i], p.now, p.id)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// stratum returns the plan's view of one carry or batch entry.
+func (p *plan) stratum(k key, r *rule) *stratum {
+	i, ok := p.stratumOf[k]
+	if !ok {
+		i = uint32(len(p.strata))
+		p.strata = append(p.strata, stratum{key: k, rule: r})
+		p.stratumOf[k] = i
+	}
+	return &p.strata[i]
+}

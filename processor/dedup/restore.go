@@ -1,0 +1,283 @@
+// This file takes stored state back: at the start from the journal, or from an operator's backup.
+
+package dedup
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// restorer rebuilds the state from records in the order in which they were written.
+type restorer struct {
+	p          *dedupProcessor
+	rules      map[uint64]*rule
+	secret     secret
+	hasSecret  bool
+	entries    map[key]storedEntry
+	order      int
+	parcels    map[identity]*parcel
+	reservoirs map[uint64]*storedReservoir
+}
+
+// storedEntry is an entry as it was written.
+type storedEntry struct {
+	entry entry
+	rule  *rule // nil: it is no longer there
+	held  *held
+	order int
+}
+
+type storedReservoir struct {
+	samples   map[int]sample
+	seen, end int64
+}
+
+func newRestorer(p *dedupProcessor) *restorer {
+	r := &restorer{p: p, rules: map[uint64]*rule{}, entries: map[key]storedEntry{}, parcels: map[identity]*parcel{},
+		reservoirs: map[uint64]*storedReservoir{}}
+	for _, one := range p.rules {
+		r.rules[one.id] = one
+	}
+	return r
+}
+
+// apply takes one record.
+func (r *restorer) apply(format uint32, record []byte) error {
+	if format != stateFormat {
+		return fmt.Errorf("format %d of the state is unknown", format)
+	}
+	d := decoder{b: record}
+	switch kind := d.byte(); kind {
+	case recordSecret:
+		k := d.key()
+		r.secret, r.hasSecret = secret{k.hi, k.lo}, true
+	case recordTenant:
+		r.tenant(&d)
+	case recordEntry:
+		r.entry(&d)
+	case recordRemoval:
+		delete(r.entries, d.key())
+	case recordParcel:
+		r.parcel(&d)
+	case recordEnd:
+		delete(r.parcels, d.id())
+	case recordSample:
+		r.sample(&d)
+	case recordReservoir:
+		r.reservoir(&d)
+	default:
+		return fmt.Errorf("record of unknown kind %d", kind)
+	}
+	return d.err
+}
+
+func (r *restorer) tenant(d *decoder) {
+	id, metadata := d.key(), map[string][]string{}
+	for range d.count() {
+		name := d.text()
+		for range d.count() {
+			metadata[name] = append(metadata[name], d.text())
+		}
+	}
+	if d.err == nil {
+		r.p.tenants.restore(id, metadata)
+	}
+}
+
+func (r *restorer) entry(d *decoder) {
+	e := entry{key: d.key(), start: d.int64(), length: d.uint32()}
+	stored := storedEntry{rule: r.rules[d.uint64()], order: r.order}
+	r.order++
+	e.kind, e.state = d.byte(), d.byte()&(open|leads)
+	if d.byte() == 1 {
+		stored.held = d.held(r.p.tenants, r.entries[e.key].held)
+	}
+	if e.kind > kindCarry || int64(e.length) > int64(maxWindow/time.Millisecond) {
+		d.err = errTruncated
+	}
+	if stored.entry = e; d.err == nil {
+		r.entries[e.key] = stored
+	}
+}
+
+func (r *restorer) parcel(d *decoder) {
+	p := &parcel{id: d.id()}
+	p.rule = r.rules[d.uint64()]
+	p.kind, p.led = d.byte(), d.byte() == 1
+	p.held = d.held(r.p.tenants, nil)
+	if d.err == nil && (p.held.kept == nil || p.kind > kindSample) {
+		d.err = errTruncated
+	}
+	if p.rule == nil {
+		p.rule = r.p.table.removed()
+	}
+	if d.err == nil {
+		r.parcels[p.id] = p
+	}
+}
+
+func (r *restorer) stored(rule uint64) *storedReservoir {
+	if r.reservoirs[rule] == nil {
+		r.reservoirs[rule] = &storedReservoir{samples: map[int]sample{}}
+	}
+	return r.reservoirs[rule]
+}
+
+func (r *restorer) sample(d *decoder) {
+	rule, place := d.uint64(), d.uvarint()
+	s := sample{weight: d.float(), lanes: d.lanes(), kept: d.kept(r.p.tenants)}
+	if place >= maxReservoir {
+		d.err = errTruncated
+	}
+	if d.err == nil {
+		r.stored(rule).samples[int(place)] = s
+	}
+}
+
+func (r *restorer) reservoir(d *decoder) {
+	res := r.stored(d.uint64())
+	res.seen, res.end = d.int64(), d.int64()
+	n := d.uvarint()
+	for place := range res.samples {
+		if uint64(place) >= n {
+			delete(res.samples, place)
+		}
+	}
+}
+
+// finish makes the state of the processor what was read. Windows go on; those that have ended meanwhile end now.
+func (r *restorer) finish() {
+	if r.hasSecret && r.p.cfg.KeySecret == "" {
+		r.p.secret = r.secret
+	}
+	now := r.p.now()
+	for _, stored := range r.sorted() {
+		r.p.table.restore(stored, now)
+	}
+	for _, p := range r.parcels {
+		r.p.table.restoreParcel(p)
+		r.p.outlet.queue = append(r.p.outlet.queue, p)
+	}
+	slices.SortFunc(r.p.outlet.queue, func(a, b *parcel) int { return cmp.Compare(a.id.start, b.id.start) })
+	samples := 0
+	for id, res := range r.reservoirs {
+		samples += len(res.samples)
+		r.restoreReservoir(r.rules[id], res, now)
+	}
+	if len(r.entries)+len(r.parcels)+samples > 0 {
+		r.p.set.Logger.Info("State restored", zap.Int("keys", len(r.entries)),
+			zap.Int("undelivered", len(r.parcels)), zap.Int("samples", samples))
+	}
+}
+
+// sorted returns the entries in the order in which they were written last.
+func (r *restorer) sorted() []storedEntry {
+	all := make([]storedEntry, 0, len(r.entries))
+	for _, stored := range r.entries {
+		all = append(all, stored)
+	}
+	slices.SortFunc(all, func(a, b storedEntry) int { return cmp.Compare(a.order, b.order) })
+	return all
+}
+
+// restoreReservoir puts samples back. Those of a rule that has no reservoir any more leave now.
+func (r *restorer) restoreReservoir(to *rule, res *storedReservoir, now int64) {
+	places := make([]int, 0, len(res.samples))
+	for place := range res.samples {
+		places = append(places, place)
+	}
+	slices.Sort(places)
+	var leaving []sample
+	for _, place := range places {
+		if s := res.samples[place]; to != nil && to.reservoir != nil && len(to.reservoir.samples) < to.reservoir.size {
+			to.reservoir.samples = append(to.reservoir.samples, s)
+			to.stats.held.add(s.weight)
+		} else {
+			leaving = append(leaving, s)
+		}
+	}
+	if to != nil && to.reservoir != nil {
+		to.reservoir.seen, to.reservoir.end = max(res.seen, int64(len(to.reservoir.samples))), min(res.end, now+to.reservoir.window)
+	}
+	if len(leaving) > 0 {
+		if to == nil {
+			to = r.p.table.removed()
+		}
+		for _, s := range leaving {
+			to.stats.held.add(s.weight)
+		}
+		r.p.outlet.queue = append(r.p.outlet.queue, r.p.outlet.sampleOf(to, leaving, now)...)
+	}
+}
+
+// restore puts an entry back. One whose rule is gone gives what it holds and is forgotten.
+func (t *table) restore(stored storedEntry, now int64) {
+	e := &stored.entry
+	s := t.shardOf(e.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if stored.rule == nil {
+		if h := stored.held; h != nil && h.weight > 0 {
+			removed := t.removed()
+			removed.stats.held.add(h.weight)
+			s.post(&parcel{id: identity{e.key, e.start}, kind: e.kind, led: e.state&leads != 0, rule: removed, held: h})
+		}
+		return
+	}
+	// A clock that was set back must not prolong a window.
+	start := min(e.start, now)
+	slot := s.insert(e.key, e.kind, stored.rule, e.length, start, true)
+	at := s.slab.at(slot)
+	at.start, at.state = start, e.state
+	s.last = max(s.last, start)
+	if e.length > 0 {
+		s.wheel.remove(slot)
+		s.wheel.add(slot, at.end())
+	}
+	if stored.held != nil {
+		before := s.holding(at).bytes()
+		s.helds[at.held] = stored.held
+		s.bytes += stored.held.bytes() - before
+		if !stored.rule.dryRun {
+			stored.rule.stats.held.add(stored.held.weight)
+		}
+	}
+}
+
+func (t *table) restoreParcel(p *parcel) {
+	s := t.shardOf(p.id.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting[p.id] = p
+	s.last = max(s.last, p.id.start)
+	t.waiting.add(1, p.bytes())
+	p.rule.stats.held.add(p.held.weight)
+}
+
+// removed is the rule that stands for those that are no longer configured.
+func (t *table) removed() *rule { return t.rules[len(t.rules)-2] }
+
+// errOtherSecret refuses a backup whose keys mean nothing here.
+var errOtherSecret = errors.New("the backup was made under another key_secret: its keys mean nothing here")
+
+// suppression returns what an operator's backup says of suppression: the keys whose window is still open, and no
+// weight, for that may have been delivered since.
+func (r *restorer) suppression() ([]storedEntry, error) {
+	if r.hasSecret && r.secret != r.p.secret {
+		return nil, errOtherSecret
+	}
+	var keys []storedEntry
+	now := r.p.now()
+	for _, stored := range r.sorted() {
+		if stored.rule != nil && stored.entry.kind == kindKey && stored.entry.state&open != 0 && stored.entry.end() > now {
+			stored.held = nil
+			keys = append(keys, stored)
+		}
+	}
+	return keys, nil
+}
