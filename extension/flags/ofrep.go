@@ -33,6 +33,7 @@ type ofrep struct {
 	state   *atomic.Pointer[state]
 	streams *streams
 	server  *http.Server // of the endpoint of its own, if any
+	addr    net.Addr     // where that listens
 
 	outcomes [3]atomic.Int64 // evaluations, by outcome
 }
@@ -92,6 +93,7 @@ func (o *ofrep) listen(ctx context.Context, h component.Host, set component.Tele
 	if err != nil {
 		return fmt.Errorf("ofrep::http: %w", err)
 	}
+	o.addr = listener.Addr()
 	spawn(func() { o.run(listener, h) })
 	return nil
 }

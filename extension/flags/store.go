@@ -154,6 +154,9 @@ func (s *store) save(n *state) (persisted bool) {
 
 // offer makes n what is written next, unless a later state already is.
 func (s *store) offer(n *state) {
+	if s.client == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.latest == nil || s.latest.version < n.version {
