@@ -34,6 +34,12 @@ TESTBED := FOUNDATION_AGENT_BINARY=$(CURDIR)/$(BINARY) $(GO) test -count=1
 bench: build ## compare with the field, side by side, under 20 minutes; BENCH=quick for 3; results in build/bench
 	cd testbed/bench && BENCH=$(or $(BENCH),full) $(TESTBED) -timeout 60m -run TestBench
 
+.PHONY: test-tools
+test-tools: ## install the real parts that some tests use, on Debian as root: Node.js, Prometheus, Chromium, Elixir
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		$$(command -v npm > /dev/null || echo nodejs npm) curl prometheus chromium elixir erlang-base erlang-inets erlang-ssl > /dev/null
+
 .PHONY: lint
 lint: ## go vet and golangci-lint
 	$(GO) vet ./...
