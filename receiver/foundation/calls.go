@@ -17,14 +17,18 @@ const eventCall = "event"
 // by a line of NDJSON that names it.
 type call struct {
 	path string // of POST
-	// do decodes object and does what it says. The error is a *rejection (wrong data) or a *refusal
-	// (not now). answer is the body of a request's own answer; lines have none.
-	do func(ctx context.Context, s *sender, object []byte) (answer any, err error)
+	do   callFunc
 }
+
+// callFunc decodes object and does what it says. The error is a *rejection (wrong data) or a *refusal
+// (not now). answer is the body of a request's own answer; lines have none.
+type callFunc func(ctx context.Context, s *sender, object []byte) (answer any, err error)
 
 // lineCalls are the calls by the name that a line's "call" gives.
 func (r *foundationReceiver) lineCalls() map[string]call {
-	return map[string]call{}
+	calls := r.spanCalls()
+	maps.Copy(calls, r.contextCalls())
+	return calls
 }
 
 // serveCall answers one call to its own path.

@@ -30,6 +30,8 @@ type Config struct {
 
 	// Registry is the agent_registry extension that proves agent ids. Without it none is doubted.
 	Registry *component.ID `mapstructure:"registry"`
+	// OpenSpans is the open_spans extension behind the span and context calls. Without it they are refused.
+	OpenSpans *component.ID `mapstructure:"open_spans"`
 	// Mount lists extensions whose handlers for applications are served here (door.Handlers).
 	Mount []component.ID `mapstructure:"mount"`
 	// EventsFrom lists extensions whose events are put into the pipeline (extevent.Source).

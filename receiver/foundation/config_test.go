@@ -43,6 +43,7 @@ func TestEveryOption(t *testing.T) {
 	assert.Equal(t, 2*time.Second, cfg.ShutdownTimeout)
 	assert.EqualValues(t, 8<<20, cfg.MaxInFlightBytes)
 	assert.Equal(t, "agent_registry", cfg.Registry.String())
+	assert.Equal(t, "open_spans", cfg.OpenSpans.String())
 	assert.Len(t, cfg.Mount, 2)
 	assert.Len(t, cfg.EventsFrom, 3)
 }

@@ -78,7 +78,10 @@ func (d *eventDecoder) field(name []byte, received time.Time) (err error) {
 	case "metadata":
 		return d.metadata()
 	case "timestamp":
-		return d.timestamp(received)
+		at := d.record.Timestamp()
+		err = d.time("timestamp", received, &at)
+		d.record.SetTimestamp(at)
+		return err
 	case "severity":
 		return d.severity()
 	case "body":
@@ -251,8 +254,8 @@ func (d *eventDecoder) batch() error {
 	return err
 }
 
-func (d *eventDecoder) hexID(name string, id []byte) error {
-	digits, err := d.textBytes(name)
+func (o *objectReader) hexID(name string, id []byte) error {
+	digits, err := o.textBytes(name)
 	if err != nil || len(digits) == 0 {
 		return err
 	}

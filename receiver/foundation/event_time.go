@@ -14,28 +14,28 @@ var (
 	maxFuture = 24 * time.Hour // beyond any skew of clocks
 )
 
-// timestamp reads RFC 3339 or unix nanoseconds, as a number or as a string of digits.
-func (d *eventDecoder) timestamp(received time.Time) error {
+// time reads RFC 3339 or unix nanoseconds, as a number or as a string of digits; a null leaves dest as it is.
+func (o *objectReader) time(name string, received time.Time, dest *pcommon.Timestamp) error {
 	var text string
-	switch kind := d.dec.PeekKind(); kind {
+	switch kind := o.dec.PeekKind(); kind {
 	case '0', '"', 'n':
-		token, err := d.dec.ReadToken()
+		token, err := o.dec.ReadToken()
 		if err != nil || kind == 'n' {
 			return err
 		}
 		text = token.String()
 	default:
-		return invalid("timestamp", "%s is not allowed; give RFC 3339 or unix nanoseconds", kindName(kind))
+		return invalid(name, "%s is not allowed; give RFC 3339 or unix nanoseconds", kindName(kind))
 	}
 	at, err := parseTime(text)
 	if err != nil {
-		return invalid("timestamp", "%s is not allowed; give RFC 3339 (\"2006-01-02T15:04:05.999Z\") or unix nanoseconds", quote(text))
+		return invalid(name, "%s is not allowed; give RFC 3339 (\"2006-01-02T15:04:05.999Z\") or unix nanoseconds", quote(text))
 	}
 	if at.Before(earliest) || at.After(received.Add(maxFuture)) {
-		return invalid("timestamp", "%s is %s; give unix nanoseconds (not seconds or milliseconds) of a time since 2000 and at most a day ahead",
+		return invalid(name, "%s is %s; give unix nanoseconds (not seconds or milliseconds) of a time since 2000 and at most a day ahead",
 			quote(text), at.UTC().Format(time.RFC3339))
 	}
-	d.record.SetTimestamp(pcommon.NewTimestampFromTime(at))
+	*dest = pcommon.NewTimestampFromTime(at)
 	return nil
 }
 

@@ -66,7 +66,7 @@ func TestLinesOfAllKinds(t *testing.T) {
 	assert.Equal(t, "invalid_json", got.Errors[1].Code)
 	assert.Equal(t, 6, got.Errors[2].Line)
 	assert.Equal(t, "unknown_call", got.Errors[2].Code)
-	assert.Contains(t, got.Errors[2].Message, "allowed are event")
+	assert.Contains(t, got.Errors[2].Message, "span.start, event")
 	assert.Equal(t, []string{"first", "second", "fifth"}, p.names())
 }
 

@@ -63,7 +63,8 @@ func TestOpenAPIHasEveryRoute(t *testing.T) {
 	r, err := newReceiver(onUnix(t), nopSettings)
 	require.NoError(t, err)
 	r.routes(mux)
-	want := map[string]bool{"POST /v1/events": true, "GET /v1/openapi.yaml": true}
+	want := map[string]bool{"POST /v1/events": true, "GET /v1/openapi.yaml": true,
+		"GET /v1/spans/current": true, "GET /v1/spans/propagate": true, "GET /v1/context": true}
 	for _, call := range r.calls {
 		want["POST "+call.path] = true
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/foundation-agent/foundation-agent/internal/agents"
 	"github.com/foundation-agent/foundation-agent/internal/door"
 	"github.com/foundation-agent/foundation-agent/internal/host"
+	"github.com/foundation-agent/foundation-agent/internal/spans"
 )
 
 type foundationReceiver struct {
@@ -31,6 +32,7 @@ type foundationReceiver struct {
 
 	// Set by start.
 	registry agents.Registry // nil when none is configured
+	spans    spans.Table     // nil when none is configured
 	events   *extensionEvents
 	doors    []*openDoor
 }
@@ -65,6 +67,11 @@ func newReceiver(cfg *Config, set receiver.Settings) (*foundationReceiver, error
 func (r *foundationReceiver) start(ctx context.Context, h component.Host) (err error) {
 	if r.cfg.Registry != nil {
 		if r.registry, err = host.Extension[agents.Registry](h, "registry", *r.cfg.Registry); err != nil {
+			return err
+		}
+	}
+	if r.cfg.OpenSpans != nil {
+		if r.spans, err = host.Extension[spans.Table](h, "open_spans", *r.cfg.OpenSpans); err != nil {
 			return err
 		}
 	}

@@ -24,9 +24,20 @@ const (
 	reasonUnknownCall
 	reasonNoPipeline
 	reasonPipelineRefused
+	reasonNoSpans
+	reasonCallsDisabled
+	reasonUnproven
+	reasonNotYours
+	reasonNothingOpen
+	reasonSpanEnded
+	reasonTooLarge
+	reasonTooDeep
+	reasonNoContext
+	reasonStackInUse
 )
 
-var reasonCodes = [...]string{"invalid_json", "unknown_field", "invalid_field", "unknown_call", "no_pipeline", "pipeline_refused"}
+var reasonCodes = [...]string{"invalid_json", "unknown_field", "invalid_field", "unknown_call", "no_pipeline", "pipeline_refused",
+	"no_open_spans", "calls_disabled", "unproven", "not_yours", "nothing_open", "span_ended", "too_large", "too_deep", "no_context", "stack_in_use"}
 
 func (r reason) String() string { return reasonCodes[r] }
 
@@ -89,8 +100,14 @@ func answerTo(err error) answer {
 		switch rejected.reason {
 		case reasonPipelineRefused:
 			status = http.StatusUnprocessableEntity
-		case reasonNoPipeline:
+		case reasonNoPipeline, reasonNoSpans:
 			status = http.StatusNotFound
+		case reasonUnproven, reasonNotYours:
+			status = http.StatusForbidden
+		case reasonCallsDisabled, reasonNothingOpen, reasonSpanEnded, reasonTooDeep, reasonNoContext, reasonStackInUse:
+			status = http.StatusConflict
+		case reasonTooLarge:
+			status = http.StatusRequestEntityTooLarge
 		}
 		return errorAnswer(status, rejected.reason.String(), rejected.message)
 	}

@@ -18,6 +18,7 @@ func (r *foundationReceiver) routes(mux *http.ServeMux) {
 	for name, c := range r.calls {
 		mux.Handle("POST "+c.path, r.withBody(name, serveCall(c)))
 	}
+	r.spanRoutes(mux)
 	mux.HandleFunc("GET /v1/openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/yaml")
 		_, _ = w.Write(openAPI) // the caller has gone: nobody to tell
