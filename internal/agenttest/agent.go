@@ -97,12 +97,13 @@ type Options struct {
 // Start runs the agent and waits until its health check says that pipelines are up. It is killed when the test ends.
 func Start(t testing.TB, o Options) *Agent {
 	t.Helper()
-	a := launch(t, o)
-	a.waitReady()
+	a := Launch(t, o)
+	a.WaitReady()
 	return a
 }
 
-func launch(t testing.TB, o Options) *Agent {
+// Launch runs the agent and waits for nothing.
+func Launch(t testing.TB, o Options) *Agent {
 	t.Helper()
 	if o.StateDir == "" {
 		o.StateDir = t.TempDir()
@@ -175,7 +176,8 @@ func (a *Agent) file(text string) string {
 	return path
 }
 
-func (a *Agent) waitReady() {
+// WaitReady waits until the health check says that pipelines are up.
+func (a *Agent) WaitReady() {
 	a.t.Helper()
 	require.Eventually(a.t, func() bool {
 		select {
@@ -195,7 +197,7 @@ func (a *Agent) waitReady() {
 // Fail runs the agent, which must end by itself with an error, and returns what it said.
 func Fail(t testing.TB, o Options) string {
 	t.Helper()
-	a := launch(t, o)
+	a := Launch(t, o)
 	select {
 	case <-a.exited:
 	case <-time.After(patience):

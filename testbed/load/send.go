@@ -23,15 +23,17 @@ type Options struct {
 	Endpoint string
 	// Senders at once, each with a connection of its own. Default 4.
 	Senders int
-	// Records to send; 0 for as many as fit into For, or until the context ends, which cuts requests off.
+	// Records to send; 0 for as many as fit until Halt, or the context's end, which cuts requests off.
 	Records int
-	// For is how long requests are begun; 0 for no bound.
-	For time.Duration
+	// Halt, when it is closed, ends the run after the requests in flight.
+	Halt <-chan struct{}
 	// Rate bounds the records a second of all senders together; 0 for no bound.
 	Rate float64
 	// Retry repeats requests that the receiver refused for now, as exporters do, until the context ends.
 	// Without it a refused request is given up and counted.
 	Retry bool
+	// Accepted, where set, is told of records as they are acknowledged.
+	Accepted func(records int)
 }
 
 // Result is the account of a run, in records.
@@ -84,9 +86,6 @@ func Run(ctx context.Context, source *Source, o Options) (Result, error) {
 		r.budget.Store(1 << 62)
 	}
 	begun := time.Now()
-	if o.For > 0 {
-		defer time.AfterFunc(o.For, func() { r.budget.Store(0) }).Stop()
-	}
 	var wg sync.WaitGroup
 	errs := make([]error, o.Senders)
 	for i := range o.Senders {
@@ -118,10 +117,7 @@ func (r *run) send(ctx context.Context) error {
 	}
 	defer conn.Close()
 	t := r.source.newTurn()
-	for r.budget.Add(-1) >= 0 && ctx.Err() == nil {
-		if err := r.limiter.WaitN(ctx, r.source.Records); err != nil {
-			return nil // the context ended, which is how unbounded runs end
-		}
+	for r.budget.Add(-1) >= 0 && r.wait(ctx) {
 		t.next()
 		for i, request := range t.bytes {
 			// The records of a turn are counted once, with its last request.
@@ -135,6 +131,18 @@ func (r *run) send(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// wait is for the rate, and reports whether the run goes on.
+func (r *run) wait(ctx context.Context) bool {
+	reservation := r.limiter.ReserveN(time.Now(), r.source.Records)
+	select {
+	case <-time.After(reservation.Delay()):
+		return ctx.Err() == nil
+	case <-r.options.Halt:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // request sends one until it is settled and reports whether it was accepted.
@@ -160,12 +168,16 @@ func (r *run) request(ctx context.Context, conn *grpc.ClientConn, request []byte
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		switch {
-		case err == nil && cut:
-			r.result.Unknown += records // once for sure, perhaps twice
-			r.result.Accepted += records
 		case err == nil:
 			r.result.Accepted += records
-			r.latencies = append(r.latencies, time.Since(begun))
+			if r.options.Accepted != nil {
+				r.options.Accepted(records)
+			}
+			if cut {
+				r.result.Unknown += records // once for sure, perhaps twice
+			} else {
+				r.latencies = append(r.latencies, time.Since(begun))
+			}
 		case cut:
 			r.result.Unknown += r.source.Records
 		default:
