@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/foundation-agent/foundation-agent/testbed/load"
@@ -60,7 +61,7 @@ func (t *trial) accounts(sent map[kind]load.Result) []account {
 		}
 		all = append(all, a)
 	}
-	slices.SortFunc(all, func(a, b account) int { return int(rates[b.Kind] - rates[a.Kind]) })
+	slices.SortFunc(all, func(a, b account) int { return strings.Compare(string(a.Kind), string(b.Kind)) })
 	return all
 }
 
