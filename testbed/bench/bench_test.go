@@ -56,6 +56,9 @@ func TestBench(t *testing.T) {
 				at := verify(t, s, s.contenders[1], s.records/10)
 				t.Logf("%+v", at)
 			})
+			if os.Getenv("BENCH_PROFILE") != "" {
+				t.Run("profile", func(t *testing.T) { profile(t, s, s.contenders[1]) })
+			}
 			for round := range e.rounds {
 				for i := range s.contenders {
 					// The order turns from round to round, so that none always runs first.
