@@ -15,14 +15,18 @@ import (
 
 // Size of a picture in its own units; it scales to the page's width.
 const (
-	chartWidth  = 640
-	chartHeight = 260
+	chartWidth  = 520
+	chartHeight = 240
+	barsMargin  = 90 // of a picture of bars: legend, axis, padding
+	barHeight   = 34
 )
 
 // Chart is a picture for the light and the dark.
 type Chart struct {
 	Caption string
 	Alt     string // says in words what the picture shows
+	Width   int
+	Height  int
 	Light   template.URL
 	Dark    template.Srcset
 }
@@ -44,54 +48,60 @@ func Lines(caption string, times []time.Time, series []Series, format Format) (C
 	if len(times) == 0 {
 		return Chart{}, nil
 	}
-	return newChart(caption, alt(series, format), func(p *charts.Painter, theme charts.ColorPalette) error {
-		opt := charts.NewLineChartOptionWithData(values(series))
+	data, axis := scaled(series, format)
+	return newChart(caption, alt(series, format), chartHeight, func(p *charts.Painter, theme charts.ColorPalette) error {
+		opt := charts.NewLineChartOptionWithData(data)
 		opt.Theme = theme
 		opt.Symbol = charts.SymbolNone
 		opt.LineStrokeWidth = 2
 		opt.XAxis.Labels = clock(times)
-		opt.XAxis.LabelCount = 6
+		opt.XAxis.LabelCount = 4
 		opt.XAxis.BoundaryGap = charts.Ptr(false)
-		opt.YAxis[0].Min = charts.Ptr(math.Min(0, lowest(series)))
-		opt.YAxis[0].ValueFormatter = charts.ValueFormatter(format)
+		opt.YAxis[0].Min = charts.Ptr(min(0, lowest(data)))
+		opt.YAxis[0].ValueFormatter = charts.ValueFormatter(axis)
 		opt.YAxis[0].LabelCount = 5
 		opt.Legend.SeriesNames = names(series)
 		return p.LineChart(opt)
 	})
 }
 
-// Bars draws a group of horizontal bars for each label.
-func Bars(caption string, labels []string, series []Series, format Format) (Chart, error) {
+// Bars draws a horizontal bar for each label.
+func Bars(caption string, labels []string, bars Series, format Format) (Chart, error) {
 	if len(labels) == 0 {
 		return Chart{}, nil
 	}
-	return newChart(caption, alt(series, format), func(p *charts.Painter, theme charts.ColorPalette) error {
-		opt := charts.NewHorizontalBarChartOptionWithData(values(series))
+	data, axis := scaled([]Series{bars}, format)
+	height := barsMargin + barHeight*len(labels)
+	return newChart(caption, altOfBars(labels, bars, format), height, func(p *charts.Painter, theme charts.ColorPalette) error {
+		// The library's axis begins at the lowest value: a series of zeros, stacked unseen, makes it 0.
+		opt := charts.NewHorizontalBarChartOptionWithData([][]float64{data[0], make([]float64, len(labels))})
 		opt.Theme = theme
-		opt.YAxis.Labels = escaped(labels)
-		opt.XAxis.ValueFormatter = charts.ValueFormatter(format)
-		opt.ValueFormatter = charts.ValueFormatter(format)
-		opt.Legend.SeriesNames = names(series)
+		opt.StackSeries = charts.Ptr(true)
+		opt.YAxis.Labels = padded(escaped(labels))
+		opt.XAxis.LabelCount = 4
+		opt.XAxis.ValueFormatter = charts.ValueFormatter(axis)
+		opt.ValueFormatter = charts.ValueFormatter(axis)
+		opt.Legend.Show = charts.Ptr(false)
 		return p.HorizontalBarChart(opt)
 	})
 }
 
-func newChart(caption, alt string, d draw) (Chart, error) {
-	light, err := dataURL(d, charts.ThemeLight)
+func newChart(caption, alt string, height int, d draw) (Chart, error) {
+	light, err := dataURL(d, height, charts.ThemeLight)
 	if err != nil {
 		return Chart{}, err
 	}
-	dark, err := dataURL(d, charts.ThemeDark)
+	dark, err := dataURL(d, height, charts.ThemeDark)
 	if err != nil {
 		return Chart{}, err
 	}
-	return Chart{Caption: caption, Alt: alt, Light: template.URL(light), Dark: template.Srcset(dark)}, nil
+	return Chart{Caption: caption, Alt: alt, Width: chartWidth, Height: height, Light: template.URL(light), Dark: template.Srcset(dark)}, nil
 }
 
-func dataURL(d draw, theme string) (string, error) {
+func dataURL(d draw, height int, theme string) (string, error) {
 	palette := charts.GetTheme(theme).WithBackgroundColor(charts.ColorTransparent)
 	p := charts.NewPainter(charts.PainterOptions{
-		OutputFormat: charts.ChartOutputSVG, Width: chartWidth, Height: chartHeight, Theme: palette,
+		OutputFormat: charts.ChartOutputSVG, Width: chartWidth, Height: height, Theme: palette,
 	})
 	if err := d(p, palette); err != nil {
 		return "", err
@@ -100,28 +110,38 @@ func dataURL(d draw, theme string) (string, error) {
 	return "data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(svg), err
 }
 
-// values are the series' data, with the library's mark where there is none.
-func values(series []Series) [][]float64 {
-	all := make([][]float64, len(series))
-	for i, s := range series {
-		all[i] = slices.Clone(s.Values)
-		for j, v := range all[i] {
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				all[i][j] = charts.GetNullValue()
+// scaled returns the series' data by a power of ten at which the library finds good steps (it takes
+// ranges below 1 for rounding errors), with its mark where there is no value, and the format to match.
+func scaled(series []Series, format Format) ([][]float64, Format) {
+	high := 0.0
+	for _, s := range series {
+		for _, v := range s.Values {
+			if !math.IsNaN(v) && !math.IsInf(v, 0) {
+				high = max(high, math.Abs(v))
 			}
 		}
 	}
-	return all
-}
-
-func lowest(series []Series) float64 {
-	low := 0.0
-	for _, s := range series {
-		for _, v := range s.Values {
-			if v < low {
-				low = v
+	factor := 1.0
+	if high > 0 && high < 100 {
+		factor = math.Pow(10, math.Ceil(2-math.Log10(high)))
+	}
+	data := make([][]float64, len(series))
+	for i, s := range series {
+		data[i] = slices.Clone(s.Values)
+		for j, v := range s.Values {
+			data[i][j] = v * factor
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				data[i][j] = charts.GetNullValue()
 			}
 		}
+	}
+	return data, func(v float64) string { return format(v / factor) }
+}
+
+func lowest(data [][]float64) float64 {
+	low := 0.0
+	for _, values := range data {
+		low = min(low, slices.Min(values))
 	}
 	return low
 }
@@ -157,6 +177,23 @@ func clock(times []time.Time) []string {
 		labels[i] = t.UTC().Format(layout)
 	}
 	return labels
+}
+
+// padded keeps labels off the axis where the reader's font is wider than the one measured with.
+func padded(labels []string) []string {
+	for i := range labels {
+		labels[i] += "\u00a0\u00a0"
+	}
+	return labels
+}
+
+// altOfBars says each bar's value.
+func altOfBars(labels []string, bars Series, format Format) string {
+	text := bars.Name + "."
+	for i, label := range labels {
+		text += " " + label + ": " + format(bars.Values[i]) + "."
+	}
+	return text
 }
 
 // alt says the last value of each series.

@@ -32,14 +32,13 @@ func checkSection(id string, c operator.CheckReport) (Section, error) {
 	s := Section{ID: id, Title: c.Name, Note: verdictWord(c.OK) + " in " + Seconds(c.Took.Seconds())}
 	table := Table{Columns: []string{"Step", "Result", "Took", "Budget", "Detail"}}
 	var labels []string
-	took, budget := Series{Name: "took"}, Series{Name: "budget"}
+	used := Series{Name: "Share of the budget used"}
 	for _, step := range c.Steps {
 		limit := ""
 		if step.Budget > 0 {
 			limit = Seconds(step.Budget.Seconds())
 			labels = append(labels, step.Name)
-			took.Values = append(took.Values, step.Took.Seconds())
-			budget.Values = append(budget.Values, step.Budget.Seconds())
+			used.Values = append(used.Values, step.Took.Seconds()/step.Budget.Seconds())
 		}
 		row := Text(step.Name, "", Seconds(step.Took.Seconds()), limit, step.Detail)
 		row[1] = Verdict(step.OK)
@@ -49,7 +48,7 @@ func checkSection(id string, c operator.CheckReport) (Section, error) {
 	if len(labels) == 0 {
 		return s, nil
 	}
-	chart, err := Bars("Time of each step against its budget", labels, []Series{took, budget}, Seconds)
+	chart, err := Bars("Share of its time budget that each step used", labels, used, Percent)
 	s.Charts = []Chart{chart}
 	return s, err
 }
@@ -59,7 +58,7 @@ func TablesSection(tables []operator.TableView) (Section, error) {
 	s := Section{ID: "tables", Title: "Tables"}
 	table := Table{Columns: []string{"Table", "Entries", "At most", "Memory", "At most", "Stored"}, Empty: "No component has registered a table."}
 	var labels []string
-	held := Series{Name: "memory"}
+	held := Series{Name: "Memory"}
 	for _, t := range tables {
 		table.Rows = append(table.Rows, Text(t.Name, Count(t.Entries), limit(t.MaxEntries, Count), Bytes(float64(t.Bytes)),
 			limit(t.MaxBytes, func(n int64) string { return Bytes(float64(n)) }), yesNo(t.Persisted)))
@@ -70,7 +69,7 @@ func TablesSection(tables []operator.TableView) (Section, error) {
 	if len(labels) == 0 {
 		return s, nil
 	}
-	chart, err := Bars("Memory that tables hold", labels, []Series{held}, Bytes)
+	chart, err := Bars("Memory that tables hold", labels, held, Bytes)
 	s.Charts = []Chart{chart}
 	return s, err
 }
