@@ -24,15 +24,16 @@ const paramComponent = "component"
 type checks struct {
 	timeout  time.Duration // of each check
 	registry *registry
-	tables   *tables
 	agent    string
+	metrics  *ownMetrics // for the pictures
+	sampler  *sampler    // likewise
 
 	running sync.Mutex     // one run at a time: checks are timed
 	left    sync.WaitGroup // checks under way, also those that were given up
 }
 
-func newChecks(timeout time.Duration, registry *registry, tables *tables, build component.BuildInfo) *checks {
-	return &checks{timeout: timeout, registry: registry, tables: tables, agent: build.Command + " " + build.Version}
+func newChecks(timeout time.Duration, r *registry, build component.BuildInfo, m *ownMetrics, s *sampler) *checks {
+	return &checks{timeout: timeout, registry: r, agent: build.Command + " " + build.Version, metrics: m, sampler: s}
 }
 
 func (c *checks) routes() []operator.Route {
@@ -74,6 +75,8 @@ func (c *checks) run(ctx context.Context, names []string) (operator.Diagnostics,
 		result.Checks = append(result.Checks, report)
 	}
 	result.Tables = viewsOf(c.registry.listTables())
+	result.Samples = c.sampler.list()
+	result.Distributions = c.metrics.distributions(ctx)
 	return result, nil
 }
 

@@ -34,6 +34,8 @@ type control struct {
 	checks    *checks
 	audit     *audit
 	health    *health
+	metrics   *ownMetrics
+	sampler   *sampler
 	events    *extevent.Buffer
 	telemetry *metadata.TelemetryBuilder
 
@@ -54,13 +56,16 @@ func newControl(set extension.Settings, cfg *Config) (*control, error) {
 	}
 	events := extevent.NewBuffer(eventBuffer)
 	registry := newRegistry(set.Logger)
-	tables := newTables(cfg, registry, set.BuildInfo.Version)
+	metrics := newOwnMetrics()
+	sampler := newSampler(registry, metrics, set.Logger)
 	return &control{
 		set:       set,
 		cfg:       cfg,
 		registry:  registry,
-		tables:    tables,
-		checks:    newChecks(cfg.CheckTimeout, registry, tables, set.BuildInfo),
+		tables:    newTables(cfg, registry, set.BuildInfo.Version),
+		checks:    newChecks(cfg.CheckTimeout, registry, set.BuildInfo, metrics, sampler),
+		metrics:   metrics,
+		sampler:   sampler,
 		audit:     newAudit(cfg.AuditEntries, set.Logger, telemetry, events),
 		health:    newHealth(),
 		events:    events,
@@ -139,10 +144,28 @@ func (c *control) listen(ctx context.Context, h component.Host, api http.Handler
 		}
 		c.servers = append(c.servers, s)
 	}
+	if cfg := c.cfg.StatusPage.Get(); cfg != nil {
+		s, err := listenTCP(ctx, h, cfg, c.set.TelemetrySettings, newStatusPage(c.board(api), c.set.Logger))
+		if err != nil {
+			return fmt.Errorf("status_page: %w", err)
+		}
+		c.servers = append(c.servers, s)
+	}
 	for _, s := range c.servers {
 		s.serve(h)
 	}
+	c.sampler.start()
 	return nil
+}
+
+func (c *control) board(api http.Handler) *board {
+	return &board{
+		api:     api,
+		status:  c.status,
+		tables:  func() []operator.TableView { return viewsOf(c.registry.listTables()) },
+		samples: c.sampler.list,
+		audit:   c.audit.list,
+	}
 }
 
 // Shutdown stops listening, lets requests under way finish while ctx allows, and cuts the rest.
@@ -153,6 +176,8 @@ func (c *control) Shutdown(ctx context.Context) error {
 	}
 	c.servers = nil
 	c.checks.wait()
+	c.sampler.shutdown()
+	c.metrics.close()
 	c.telemetry.Shutdown()
 	return errors.Join(errs...)
 }

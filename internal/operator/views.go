@@ -3,7 +3,10 @@
 
 package operator
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Flag is one flag as GET /v1/flags ({"flags": [...]}) and GET /v1/flags/{name} show it.
 type Flag struct {
@@ -88,6 +91,9 @@ type Diagnostics struct {
 	Agent  string        `json:"agent"` // command and version
 	Checks []CheckReport `json:"checks"`
 	Tables []TableView   `json:"tables"`
+	// What the agent has seen of itself lately, for pictures.
+	Samples       []Sample       `json:"samples,omitempty"`
+	Distributions []Distribution `json:"distributions,omitempty"`
 }
 
 // CheckReport is what one component's self-check found.
@@ -95,4 +101,30 @@ type CheckReport struct {
 	Name string        `json:"name"`
 	Took time.Duration `json:"took_ns"`
 	CheckResult
+}
+
+// Sample is what control has seen of the agent at one moment, for pictures over time.
+type Sample struct {
+	At time.Time `json:"at"`
+	// Bytes that each table held.
+	Bytes map[string]int64 `json:"bytes"`
+	// Rates in records a second since the sample before, by flow: logs_in, logs_out, spans_in, spans_out.
+	// Absent where the agent's own metrics could not be read.
+	Rates map[string]float64 `json:"rates,omitempty"`
+}
+
+// Distribution is one histogram of the agent's own metrics since its start.
+type Distribution struct {
+	Name    string   `json:"name"`
+	Count   uint64   `json:"count"`
+	Buckets []Bucket `json:"buckets"`
+}
+
+// Seconds reports whether the buckets' limits are seconds, as the names of Prometheus metrics tell.
+func (d Distribution) Seconds() bool { return strings.Contains(d.Name, "seconds") }
+
+// Bucket counts the observations up to a limit, and above the limit before it.
+type Bucket struct {
+	UpTo  float64 `json:"up_to"` // 0 for the last bucket, which has no limit
+	Count uint64  `json:"count"`
 }

@@ -24,7 +24,16 @@ func Diagnostics(d operator.Diagnostics) (Document, error) {
 		doc.Sections = append(doc.Sections, section)
 	}
 	tables, err := TablesSection(d.Tables)
-	doc.Sections = append(doc.Sections, tables)
+	if err != nil {
+		return Document{}, err
+	}
+	sizes, err := TableSizes(d.Samples)
+	if err != nil {
+		return Document{}, err
+	}
+	tables.Charts = append(tables.Charts, sizes)
+	latencies, err := distributionsSection(d.Distributions)
+	doc.Sections = append(doc.Sections, tables, latencies)
 	return doc, err
 }
 
