@@ -10,6 +10,7 @@ func New() []*cobra.Command {
 		statusCommand(),
 		diagnosticsCommand(),
 		flagsCommand(),
+		registryCommand(),
 		spansCommand(),
 		contextCommand(),
 		eventsCommand(),
