@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/observer"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/observer/endpointswatcher"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/extension/extensioncapabilities"
@@ -30,11 +32,12 @@ type agentRegistry struct {
 	set       extension.Settings
 	telemetry *metadata.TelemetryBuilder
 
-	storage storage.Client // nil without storage
-	server  *server        // nil without an endpoint of its own
-	unbind  func()         // from the flag
-	cancel  context.CancelFunc
-	running sync.WaitGroup
+	observer *endpointswatcher.EndpointsWatcher
+	storage  storage.Client // nil without storage
+	server   *server        // nil without an endpoint of its own
+	unbind   func()         // from the flag
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
 }
 
 var (
@@ -44,7 +47,10 @@ var (
 	_ agents.Directory                = (*agentRegistry)(nil)
 	_ door.Handlers                   = (*agentRegistry)(nil)
 	_ operator.Routes                 = (*agentRegistry)(nil)
+	_ operator.Tables                 = (*agentRegistry)(nil)
+	_ operator.Checks                 = (*agentRegistry)(nil)
 	_ extevent.Source                 = (*agentRegistry)(nil)
+	_ observer.Observable             = (*agentRegistry)(nil)
 )
 
 func newExtension(set extension.Settings, cfg *Config) (*agentRegistry, error) {
@@ -56,7 +62,10 @@ func newExtension(set extension.Settings, cfg *Config) (*agentRegistry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &agentRegistry{api: newAPI(r, tb.AgentRegistryOperationDuration), set: set, telemetry: tb}, nil
+	return &agentRegistry{
+		api: newAPI(r, tb.AgentRegistryOperationDuration), set: set, telemetry: tb,
+		observer: endpointswatcher.New(r, observeEvery, set.Logger),
+	}, nil
 }
 
 // Dependencies implements extensioncapabilities.Dependent.
@@ -72,6 +81,12 @@ func (x *agentRegistry) Dependencies() []component.ID {
 
 // Events implements extevent.Source.
 func (x *agentRegistry) Events() *extevent.Buffer { return x.registry.events }
+
+// ListAndWatch implements observer.Observable.
+func (x *agentRegistry) ListAndWatch(notify observer.Notify) { x.observer.ListAndWatch(notify) }
+
+// Unsubscribe implements observer.Observable.
+func (x *agentRegistry) Unsubscribe(notify observer.Notify) { x.observer.Unsubscribe(notify) }
 
 // Start implements component.Component.
 func (x *agentRegistry) Start(ctx context.Context, h component.Host) error {
@@ -144,7 +159,7 @@ func (x *agentRegistry) startStorage(ctx context.Context, h component.Host) erro
 // Shutdown implements component.Component. It may follow a Start that failed.
 func (x *agentRegistry) Shutdown(ctx context.Context) error {
 	var errs []error
-	x.stopOnce.Do(func() { close(x.stopping) }) // streams end
+	x.observer.StopListAndWatch()
 	if x.server != nil {
 		errs = append(errs, x.server.close(ctx))
 	}

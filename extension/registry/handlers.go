@@ -10,7 +10,7 @@ import (
 
 func (a *api) serveRegister(c caller, w http.ResponseWriter, r *http.Request) (answer, error) {
 	var req registration
-	if err := a.writeBody(w, r, c.operator, &req); err != nil {
+	if err := a.writeBody(w, r, true, &req); err != nil {
 		return answer{}, err
 	}
 	done, err := a.register(c, r.PathValue("id"), req)
@@ -151,8 +151,7 @@ func (a *api) serveInfo(caller, http.ResponseWriter, *http.Request) (answer, err
 }
 
 func (a *api) serveEnsure(caller, http.ResponseWriter, *http.Request) (answer, error) {
-	recreated, err := a.ensure()
-	return ok(recreated), err
+	return ok(a.ensure()), nil
 }
 
 // writeBody reads the body of a write that makes events, unless too many wait already.

@@ -61,15 +61,11 @@ func start(t *testing.T, dir string, flags flag.Provider, change func(*Config)) 
 		change(cfg)
 	}
 	require.NoError(t, cfg.Validate())
-	set := extensiontest.NewNopSettings(metadata.Type)
-	set.ID = component.NewID(metadata.Type) // storage is kept by it
-	ext, err := NewFactory().Create(context.Background(), set, cfg)
-	require.NoError(t, err)
+	ext := newForTest(t, cfg)
 	require.NoError(t, ext.Start(context.Background(), h))
-	x := &running{agentRegistry: ext.(*agentRegistry)}
+	x := &running{agentRegistry: ext}
 	closeDoors := x.openDoors(t)
 	x.stop = sync.OnceFunc(func() {
-		x.stopOnce.Do(func() { close(x.stopping) }) // as the door's own draining would
 		closeDoors()
 		require.NoError(t, ext.Shutdown(context.Background()))
 		if s, ok := h[storageID]; ok {
@@ -78,6 +74,15 @@ func start(t *testing.T, dir string, flags flag.Provider, change func(*Config)) 
 	})
 	t.Cleanup(x.stop)
 	return x
+}
+
+func newForTest(t testing.TB, cfg *Config) *agentRegistry {
+	t.Helper()
+	set := extensiontest.NewNopSettings(metadata.Type)
+	set.ID = component.NewID(metadata.Type) // storage is kept by it
+	ext, err := NewFactory().Create(context.Background(), set, cfg)
+	require.NoError(t, err)
+	return ext.(*agentRegistry)
 }
 
 func startStorage(t *testing.T, dir string) extension.Extension {
@@ -96,7 +101,11 @@ func (x *running) openDoors(t *testing.T) (closeAll func()) {
 	t.Helper()
 	mux := http.NewServeMux()
 	x.MountApplication(mux)
-	server := &http.Server{Handler: mux, ConnContext: unixsocket.ConnContext, ReadHeaderTimeout: time.Second}
+	draining := make(chan struct{})
+	server := &http.Server{
+		Handler: mux, ConnContext: unixsocket.ConnContext, ReadHeaderTimeout: time.Second,
+		BaseContext: func(net.Listener) context.Context { return door.WithDraining(context.Background(), draining) },
+	}
 	x.socket = filepath.Join(t.TempDir(), "app.sock")
 	unix, err := unixsocket.Listen(unixsocket.Config{Path: x.socket, DirMode: 0o700, Mode: 0o600})
 	require.NoError(t, err)
@@ -109,6 +118,7 @@ func (x *running) openDoors(t *testing.T) (closeAll func()) {
 	}
 	x.client = unixClient(x.socket)
 	return func() {
+		close(draining)
 		x.client.CloseIdleConnections()
 		http.DefaultClient.CloseIdleConnections()
 		require.NoError(t, server.Shutdown(context.Background()))

@@ -75,7 +75,7 @@ type mended struct {
 
 // ensure recreates what is missing: the index of processes and the wait for their ends. It looks
 // each process up, and takes those down that have ended unseen.
-func (r *registry) ensure() (mended, error) {
+func (r *registry) ensure() mended {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var m mended
@@ -94,7 +94,7 @@ func (r *registry) ensure() (mended, error) {
 		}
 	}
 	m.Entries = r.byID.Len()
-	return m, nil
+	return m
 }
 
 // ensureWatched takes p over. r.mu is held.
@@ -110,4 +110,18 @@ func (r *registry) ensureWatched(e *entry, p *proc.Process, id string, m *mended
 		a.Watch = agents.WatchPidfd
 		r.replace(e, &a)
 	}
+}
+
+// recount makes the accounts anew from the entries.
+func (r *registry) recount() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.accounts)
+	var total int64
+	for _, e := range r.byID.All() {
+		e.bytes = bytesOf(e.agent.Load())
+		total += e.bytes
+		r.accounts[e.account]++
+	}
+	r.bytes.Store(total)
 }

@@ -43,8 +43,6 @@ type registry struct {
 
 	inProcess atomic.Int64 // watchers
 	streams   streams
-	stopping  chan struct{} // closed when streams must end
-	stopOnce  sync.Once
 
 	mu       sync.Mutex // serialises all changes; readers never take it
 	accounts map[account]int
@@ -73,7 +71,6 @@ func newRegistry(cfg *Config, logger *zap.Logger) (*registry, error) {
 		flag:     flag.On,
 		byID:     cowmap.New[string, *entry](func(id string) uint64 { return maphash.String(seed, id) }),
 		byPID:    cowmap.New[int32, *inhabited](func(pid int32) uint64 { return uint64(pid) }),
-		stopping: make(chan struct{}),
 		accounts: map[account]int{},
 	}
 	r.streams = streams{total: &r.tally.streams, per: map[account]int{}}

@@ -68,8 +68,6 @@ func (a *api) stream(ctx context.Context, st stream, s *subscriber, replay []age
 			return
 		case <-door.Draining(ctx):
 			return
-		case <-a.stopping:
-			return
 		case <-alive.C:
 			if st.comment("alive") != nil {
 				return

@@ -81,15 +81,19 @@ func (r *registry) store(records ...record) {
 	r.log.Append(lines...)
 }
 
-// sync waits until what was stored is on disk, so that an answer is kept over kill -9. A disk that
-// fails or is slow is reported, and holds nobody up for longer than syncWait.
-func (r *registry) sync(ctx context.Context) {
+// durable waits until what was stored is on disk. It holds nobody up for longer than syncWait.
+func (r *registry) durable(ctx context.Context) error {
 	if r.log == nil {
-		return
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, syncWait)
 	defer cancel()
-	if err := r.log.Sync(ctx); err != nil {
+	return r.log.Sync(ctx)
+}
+
+// sync makes an answer that follows hold over kill -9. A disk that fails or is slow is reported.
+func (r *registry) sync(ctx context.Context) {
+	if err := r.durable(ctx); err != nil {
 		r.logger.Warn("The registry is not durable now: it goes on in memory", zap.Error(err))
 	}
 }
@@ -130,21 +134,45 @@ func (r *registry) restore(held map[string]*stored) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range held {
-		e := &entry{owner: s.owner()}
-		a := *s.Agent
-		a.State, a.Watch = agents.StateUp, agents.WatchLease
-		e.agent.Store(&a)
-		p, gone := reopen(e.process)
-		if p != nil && r.moveIn(p, a.ID) {
-			a.Watch = agents.WatchPidfd
-		}
-		asked := a.Lease
-		r.setLease(&a, &asked)
-		r.insert(e)
-		if gone {
+		if e, gone := r.putBack(s); gone {
 			r.remove(e, agents.Down{Reason: agents.ReasonExited, Detail: "ended while this agent was not running"})
 		}
 	}
+}
+
+// takeBack puts verified entries of a backup into the table, beside those that are registered now.
+func (r *registry) takeBack(held map[string]*stored) (entries int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, s := range held {
+		if _, taken := r.byID.Load(id); taken || processGone(s) || r.room(s.Agent, s.owner().account, nil) != nil {
+			continue
+		}
+		e, _ := r.putBack(s)
+		r.store(record{Put: storedOf(e)})
+		r.hub.tell(agents.Event{Type: agents.EventRegistered, At: r.now(), Agent: e.agent.Load()})
+		entries++
+	}
+	return entries
+}
+
+func processGone(s *stored) bool {
+	return s.Process != nil && s.Process.Start != 0 && s.Process.Gone()
+}
+
+// putBack puts a stored entry into the table. gone says that its process has ended. r.mu is held.
+func (r *registry) putBack(s *stored) (e *entry, gone bool) {
+	e = &entry{owner: s.owner()}
+	a := *s.Agent
+	a.State, a.Watch = agents.StateUp, agents.WatchLease
+	p, gone := reopen(e.process)
+	if p != nil && r.moveIn(p, a.ID) {
+		a.Watch = agents.WatchPidfd
+	}
+	r.setLease(&a, &s.Agent.Lease)
+	e.agent.Store(&a)
+	r.insert(e)
+	return e, gone
 }
 
 // reopen takes hold of a process of before again. gone says that it has ended; where p is nil though it
