@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/foundation-agent/foundation-agent/internal/operator"
@@ -103,7 +104,8 @@ func auditPart(_ context.Context, b *board) (page.Section, bool, error) {
 		if m.Status >= 400 {
 			answer.State = page.Warn
 		}
-		row := page.Text(clock(m.At), m.Call+" "+m.Path, author(m), m.Reason)
+		method, _, _ := strings.Cut(m.Call, " ")
+		row := page.Text(clock(m.At), method+" "+m.Path, author(m), m.Reason)
 		table.Rows = append(table.Rows, append(row, answer))
 	}
 	return page.Section{ID: "audit", Title: "What operators did", Tables: []page.Table{table}}, false, nil

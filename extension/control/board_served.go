@@ -4,6 +4,7 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,9 +25,9 @@ func stagesPart(ctx context.Context, b *board) (page.Section, bool, error) {
 	}
 	s := page.Section{ID: "stages", Title: "Stages", Facts: []page.Fact{
 		{Name: "Stage", Value: m.Stage},
-		{Name: "Next", Value: m.Next},
+		{Name: "Next", Value: orNone(m.Next)},
 		{Name: "Observed in this stage", Value: page.Seconds(m.Soak.Observed) + " of " + page.Seconds(m.Soak.Required)},
-		{Name: "Baseline", Value: m.Baseline},
+		{Name: "Baseline", Value: orNone(m.Baseline)},
 	}}
 	if m.Soak.Paused != "" {
 		s.Facts = append(s.Facts, page.Fact{Name: "Soak stands still", Value: m.Soak.Paused, State: page.Warn})
@@ -45,6 +46,13 @@ func stagesPart(ctx context.Context, b *board) (page.Section, bool, error) {
 	}
 	s.Tables = []page.Table{table}
 	return s, false, nil
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
 }
 
 func stateOf(word string, states map[string]page.State) page.State { return states[word] }
@@ -94,7 +102,26 @@ func historyPart(ctx context.Context, b *board) (page.Section, bool, error) {
 		}
 		table.Rows = append(table.Rows, row)
 	}
-	return page.Section{ID: "history", Title: "History", Tables: []page.Table{table}}, false, nil
+	chart, err := stageTimeline(ctx, b, h.Entries)
+	return page.Section{ID: "history", Title: "History", Tables: []page.Table{table}, Charts: []page.Chart{chart}}, false, err
+}
+
+// stageTimeline draws which stage was on when, as far back as the shown history goes.
+func stageTimeline(ctx context.Context, b *board, entries []operator.MigrationEntry) (page.Chart, error) {
+	var m operator.MigrationStatus
+	b.read(ctx, "/v1/migration", &m)
+	ids, levels := []string{"none"}, []string{"none"}
+	for _, stage := range m.Stages {
+		ids, levels = append(ids, stage.ID), append(levels, stage.ID+" "+stage.Name)
+	}
+	var times []time.Time
+	var held []int
+	for _, e := range entries {
+		if to := slices.Index(ids, e.To); to >= 0 {
+			times, held = append(times, e.At), append(held, to)
+		}
+	}
+	return page.Timeline("Stages", times, held, levels, time.Now())
 }
 
 func flagsPart(ctx context.Context, b *board) (page.Section, bool, error) {
@@ -104,7 +131,7 @@ func flagsPart(ctx context.Context, b *board) (page.Section, bool, error) {
 	}
 	table := page.Table{Columns: []string{"Flag", "Value", "File says", "Override", "Why", "Bound"}}
 	for _, f := range v.Flags {
-		row := page.Text(f.Name, fmt.Sprint(f.Value), fmt.Sprint(f.FileValue), "", "", "")
+		row := page.Text(f.Name, valueText(f.Value), valueText(f.FileValue), "", "", "")
 		if on, ok := f.Value.(bool); ok && on {
 			row[1].State = page.Good
 		}
@@ -118,6 +145,15 @@ func flagsPart(ctx context.Context, b *board) (page.Section, bool, error) {
 		table.Rows = append(table.Rows, row)
 	}
 	return page.Section{ID: "flags", Title: "Flags", Tables: []page.Table{table}}, false, nil
+}
+
+// valueText shows a flag's value as JSON, which is how the file has it.
+func valueText(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(text)
 }
 
 func agentsPart(ctx context.Context, b *board) (page.Section, bool, error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/pipeline"
 
 	"github.com/foundation-agent/foundation-agent/internal/operator"
 )
@@ -35,6 +36,10 @@ func (h *health) set(source *componentstatus.InstanceID, event *componentstatus.
 		Status: strings.TrimPrefix(event.Status().String(), "Status"),
 		Since:  event.Timestamp().UTC().Truncate(time.Millisecond),
 	}
+	source.AllPipelineIDs(func(id pipeline.ID) bool {
+		v.Pipelines = append(v.Pipelines, id.String())
+		return true
+	})
 	if err := event.Err(); err != nil {
 		v.Error = err.Error()
 	}

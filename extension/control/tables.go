@@ -4,6 +4,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -146,21 +147,19 @@ func (t *tables) serveEach(op operation) http.HandlerFunc {
 			return
 		}
 		results := make([]operator.TableResult, 0, len(chosen))
-		failed := 0
+		var failed []error
 		for _, table := range chosen {
 			start := time.Now()
 			entries, err := op(table)(r.Context())
 			result := operator.TableResult{Table: table.Name(), Entries: entries, Took: time.Since(start)}
 			if err != nil {
 				result.Error = err.Error()
-				failed++
+				failed = append(failed, fmt.Errorf("table %s: %w", table.Name(), err))
 			}
 			results = append(results, result)
 		}
-		if failed > 0 {
-			door.WriteError(w, http.StatusInternalServerError, door.Error{
-				Code: "table_failed", Message: fmt.Sprintf("%d of %d tables failed", failed, len(results)), Details: results,
-			})
+		if err := errors.Join(failed...); err != nil {
+			door.WriteError(w, http.StatusInternalServerError, door.Error{Code: "table_failed", Message: err.Error(), Details: results})
 			return
 		}
 		door.WriteJSON(w, http.StatusOK, map[string][]operator.TableResult{"results": results})

@@ -62,11 +62,12 @@ type Status struct {
 
 // ComponentHealth is the last status that a component reported to the collector.
 type ComponentHealth struct {
-	Kind   string    `json:"kind"` // receiver, processor …
-	ID     string    `json:"id"`
-	Status string    `json:"status"` // OK, RecoverableError, PermanentError …
-	Error  string    `json:"error,omitempty"`
-	Since  time.Time `json:"since"`
+	Kind      string    `json:"kind"` // receiver, processor …
+	ID        string    `json:"id"`
+	Pipelines []string  `json:"pipelines,omitempty"`
+	Status    string    `json:"status"` // OK, RecoverableError, PermanentError …
+	Error     string    `json:"error,omitempty"`
+	Since     time.Time `json:"since"`
 }
 
 // TableView is one table as GET /v1/tables ({"tables": [...]}) shows it.
@@ -120,8 +121,10 @@ type Distribution struct {
 	Buckets []Bucket `json:"buckets"`
 }
 
-// Seconds reports whether the buckets' limits are seconds, as the names of Prometheus metrics tell.
-func (d Distribution) Seconds() bool { return strings.Contains(d.Name, "seconds") }
+// Seconds reports whether the buckets' limits are seconds, which durations are unless their name says otherwise.
+func (d Distribution) Seconds() bool {
+	return strings.Contains(d.Name, "duration") && !strings.Contains(d.Name, "milliseconds")
+}
 
 // Bucket counts the observations up to a limit, and above the limit before it.
 type Bucket struct {

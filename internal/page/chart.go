@@ -65,11 +65,14 @@ func Lines(caption string, times []time.Time, series []Series, format Format) (C
 	})
 }
 
-// Bars draws a horizontal bar for each label.
+// Bars draws a horizontal bar for each label, the first on top.
 func Bars(caption string, labels []string, bars Series, format Format) (Chart, error) {
 	if len(labels) == 0 {
 		return Chart{}, nil
 	}
+	labels, bars.Values = slices.Clone(labels), slices.Clone(bars.Values)
+	slices.Reverse(labels) // the library begins at the bottom
+	slices.Reverse(bars.Values)
 	data, axis := scaled([]Series{bars}, format)
 	height := barsMargin + barHeight*len(labels)
 	return newChart(caption, altOfBars(labels, bars, format), height, func(p *charts.Painter, theme charts.ColorPalette) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -71,6 +72,21 @@ func TestLinesHaveGapsWhereNothingIsKnown(t *testing.T) {
 	for _, svg := range pictures(t, string(chart.Light)+`"`) {
 		require.NotContains(t, svg, "NaN")
 		require.NotContains(t, svg, "Inf")
+	}
+}
+
+func TestTimelineHoldsEachLevelUntilTheNext(t *testing.T) {
+	day := time.Unix(1e9, 0)
+	times := []time.Time{day, day.Add(time.Hour), day.Add(3 * time.Hour)}
+	chart, err := Timeline("Stages", times, []int{1, 2, 0}, []string{"none", "1 monitoring", "2 <registry>"}, day.Add(4*time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, "Stages: none since 2001-09-09 04:46:40.", chart.Alt)
+	svg := pictures(t, string(chart.Light)+`"`)[0]
+	requireWellFormed(t, svg)
+	require.Contains(t, svg, "1 monitoring")
+	require.Contains(t, svg, "2 &lt;registry&gt;")
+	if path := os.Getenv("FOUNDATION_SCREENSHOTS"); path != "" {
+		require.NoError(t, os.WriteFile(path+"/timeline.svg", []byte(svg), 0o600))
 	}
 }
 

@@ -146,10 +146,5 @@ func refusal(resp *http.Response) error {
 	if err := json.Unmarshal(body, &answer); err != nil || answer.Error.Message == "" {
 		return exitf(code, "the agent answered %s", resp.Status)
 	}
-	err := exitf(code, "%s (%s)", clean(answer.Error.Message), clean(answer.Error.Code))
-	if answer.Error.Details != nil {
-		details, _ := json.Marshal(answer.Error.Details)
-		err = exitf(code, "%w: %s", err, clean(string(details)))
-	}
-	return err
+	return exitf(code, "%s (%s)", clean(answer.Error.Message), clean(answer.Error.Code))
 }

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -180,7 +182,7 @@ func (o *options) changeFlags(cmd *cobra.Command, by *who, path string, body any
 func printFlags(w io.Writer, flags []operator.Flag) {
 	rows := make([][]any, 0, len(flags))
 	for _, f := range flags {
-		rows = append(rows, []any{f.Name, f.Value, f.Variant, overrideOf(f), f.FileValue, f.Bound})
+		rows = append(rows, []any{f.Name, jsonText(f.Value), f.Variant, overrideOf(f), jsonText(f.FileValue), f.Bound})
 	}
 	printTable(w, []string{"FLAG", "VALUE", "VARIANT", "OVERRIDE", "FILE SAYS", "BOUND"}, rows)
 }
@@ -198,11 +200,11 @@ func overrideOf(f operator.Flag) string {
 func printFlag(w io.Writer, f operator.Flag) {
 	printFacts(w,
 		"Flag", f.Name, "Description", f.Description, "Type", f.Type, "State", f.State,
-		"Value", f.Value, "Variant", f.Variant, "Reason", f.Reason,
-		"File says", f.FileValue, "Source", f.Source,
-		"Bound", f.Bound, "Migration", f.Migration, "Depends on", fmt.Sprint(f.DependsOn),
+		"Value", jsonText(f.Value), "Variant", f.Variant, "Reason", f.Reason,
+		"File says", jsonText(f.FileValue), "Source", f.Source,
+		"Bound", f.Bound, "Migration", f.Migration, "Depends on", strings.Join(f.DependsOn, ", "),
 	)
 	if ov := f.Override; ov != nil {
-		printFacts(w, "Override", ov.Kind, "Set to", ov.Value, "By", ov.Author, "Because", ov.Reason, "At", ov.At, "Masks the file", ov.MasksFile)
+		printFacts(w, "Override", ov.Kind, "Set to", jsonText(ov.Value), "By", ov.Author, "Because", ov.Reason, "At", ov.At.Format(time.RFC3339), "Masks the file", ov.MasksFile)
 	}
 }

@@ -112,11 +112,24 @@ func text(v any) string {
 			return "yes"
 		}
 		return "no"
-	case map[string]any, []any:
-		encoded, _ := json.Marshal(v)
-		return clean(string(encoded))
+	case map[string]any:
+		if len(v) == 0 {
+			return ""
+		}
+		return jsonText(v)
+	case []any:
+		return jsonText(v)
 	}
 	return clean(fmt.Sprint(v))
+}
+
+// jsonText shows a value as the JSON it came as.
+func jsonText(v any) string {
+	encoded, err := json.Marshal(v)
+	if err != nil {
+		return clean(fmt.Sprint(v))
+	}
+	return clean(string(encoded))
 }
 
 // clean removes what a terminal might take for a command, and what would break a table.

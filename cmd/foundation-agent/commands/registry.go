@@ -150,11 +150,12 @@ func registryRegister(o *options) *cobra.Command {
 }
 
 func printRegistered(w io.Writer, v struct {
-	agents.Agent
+	Agent   agents.Agent
 	Token   string
 	Created bool
 }) {
-	printFacts(w, "Agent", v.ID, "Instance", v.Instance, "PID", v.PID, "Watched by", v.Watch, "New", v.Created, "Token", v.Token)
+	a := v.Agent
+	printFacts(w, "Agent", a.ID, "Instance", a.Instance, "PID", a.PID, "Watched by", a.Watch, "New", v.Created, "Token", v.Token)
 }
 
 func registryInfo(o *options) *cobra.Command {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,8 +49,8 @@ func printStatus(w io.Writer, s operator.Status) {
 	)
 	rows := make([][]any, 0, len(s.Components))
 	for _, c := range s.Components {
-		rows = append(rows, []any{c.Kind, c.ID, c.Status, c.Error})
+		rows = append(rows, []any{c.Kind, c.ID, strings.Join(c.Pipelines, " "), c.Status, c.Error})
 	}
 	io.WriteString(w, "\n")
-	printTable(w, []string{"KIND", "COMPONENT", "STATUS", "ERROR"}, rows)
+	printTable(w, []string{"KIND", "COMPONENT", "PIPELINES", "STATUS", "ERROR"}, rows)
 }
