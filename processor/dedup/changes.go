@@ -36,7 +36,7 @@ func (c *changes) delivered(id identity) {
 	}
 }
 
-// write encodes the changes and forgets them: removals first, for a key may have come again since.
+// write encodes the changes and forgets them: removals and ends first, for what they name may have come again since.
 func (s *shard) write(append func(record []byte), buf []byte) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,15 +54,15 @@ func (s *shard) write(append func(record []byte), buf []byte) []byte {
 		buf = encodeEntry(buf[:0], e, s.table.rules[e.rule].id, s.heldBy(e), false)
 		append(buf)
 	}
+	for _, id := range c.ends {
+		buf = encodeEnd(buf[:0], id)
+		append(buf)
+	}
 	for _, p := range c.posts {
 		if s.waiting[p.id] == p {
 			buf = encodeParcel(buf[:0], p)
 			append(buf)
 		}
-	}
-	for _, id := range c.ends {
-		buf = encodeEnd(buf[:0], id)
-		append(buf)
 	}
 	clear(c.posts)
 	c.keys, c.slots, c.posts, c.ends = c.keys[:0], c.slots[:0], c.posts[:0], c.ends[:0]

@@ -114,7 +114,9 @@ func (p *plan) commitOne(r *planned, t *table, o outcome) {
 		t.hold(r.lanes.batch, kindBatch, r.rule, r.lanes.batchTimeout, &a, p.now)
 	case offer:
 		dropped, full := r.rule.reservoir.offer(p.now, r.draw, sample{r.weight, r.lanes, r.kept})
+		r.rule.stats.held.add(r.weight)
 		if full {
+			r.rule.stats.held.add(-dropped.weight)
 			n.sampledOut++
 			st := p.stratum(dropped.lanes.carry, r.rule)
 			st.dropped += dropped.weight

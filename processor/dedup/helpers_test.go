@@ -169,3 +169,16 @@ func intOf(t testing.TB, lr plog.LogRecord, name string) int64 {
 	require.True(t, ok, "no %s in %v", name, lr.Attributes().AsRaw())
 	return v.Int()
 }
+
+// weighed returns the weights by event name and resource.
+func (s *sink) weighed() map[string]float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[string]float64{}
+	for name, w := range s.weights {
+		if w != 0 {
+			all[name] = w
+		}
+	}
+	return all
+}

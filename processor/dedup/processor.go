@@ -223,6 +223,9 @@ func (p *dedupProcessor) register(h component.Host) error {
 	return nil
 }
 
+// shutdownGrace bounds the last delivery, and then the last write.
+const shutdownGrace = 10 * time.Second
+
 // Shutdown delivers what is held, or stores it, as on_shutdown says. The pipeline sends no more records by then.
 func (p *dedupProcessor) Shutdown(ctx context.Context) error {
 	if p.outlet == nil {
@@ -231,7 +234,9 @@ func (p *dedupProcessor) Shutdown(ctx context.Context) error {
 	p.outlet.stop()
 	var err error
 	if p.state == nil || p.cfg.OnShutdown == shutdownDeliver {
-		err = p.outlet.deliverAll(ctx)
+		grace, cancel := context.WithTimeout(ctx, shutdownGrace)
+		defer cancel()
+		err = p.outlet.deliverAll(grace)
 	}
 	return errors.Join(err, p.stop(ctx))
 }
@@ -245,8 +250,10 @@ func (p *dedupProcessor) stop(ctx context.Context) error {
 	if p.telemetry != nil {
 		p.telemetry.Shutdown()
 	}
-	if p.state != nil {
-		return p.state.close(ctx)
+	if p.state == nil {
+		return nil
 	}
-	return nil
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	return p.state.close(grace)
 }

@@ -171,6 +171,9 @@ func (s *shard) close(e *entry, h *held) {
 
 // post adds a parcel to what waits to be delivered.
 func (s *shard) post(p *parcel) {
+	for s.waiting[p.id] != nil { // only after the clock was set back over a restart
+		p.id.start++
+	}
 	s.closed = append(s.closed, p)
 	s.waiting[p.id] = p
 	s.table.waiting.add(1, p.bytes())
