@@ -122,7 +122,7 @@ func (p *plan) edit(ld plog.Logs) {
 				if r.verdict == pass && r.weight != r.own {
 					putWeight(lr.Attributes(), r.weight)
 				}
-				return r.verdict != pass
+				return r.verdict != pass && p.passing > 0 // else nothing is handed on
 			})
 			return sl.LogRecords().Len() == 0
 		})
