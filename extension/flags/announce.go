@@ -20,7 +20,8 @@ import (
 
 // EventChanged is the name of the event that tells of a changed flag. Its attributes are those of
 // OpenTelemetry's feature-flag conventions (https://opentelemetry.io/docs/specs/semconv/feature-flags/)
-// and, for what they have no name for, foundation.feature_flag.*.
+// and, for what they have no name for, feature_flag.previous.* and feature_flag.change.*: foundation.*
+// would be taken for control attributes and stripped.
 const EventChanged = attr.ControlPrefix + "feature_flag.changed"
 
 // Attributes of the event.
@@ -33,12 +34,12 @@ const (
 	attrSetID    = "feature_flag.set.id"
 	attrVersion  = "feature_flag.version"
 
-	attrPreviousValue   = attr.ControlPrefix + "feature_flag.previous.value"
-	attrPreviousVariant = attr.ControlPrefix + "feature_flag.previous.variant"
-	attrCause           = attr.ControlPrefix + "feature_flag.cause"
-	attrPercentage      = attr.ControlPrefix + "feature_flag.percentage"
-	attrAuthor          = attr.ControlPrefix + "author"
-	attrWhy             = attr.ControlPrefix + "reason"
+	attrPreviousValue   = "feature_flag.previous.value"
+	attrPreviousVariant = "feature_flag.previous.variant"
+	attrCause           = "feature_flag.change.cause"
+	attrAuthor          = "feature_flag.change.author"
+	attrWhy             = "feature_flag.change.reason"
+	attrPercentage      = "feature_flag.change.percentage"
 )
 
 const providerName = "foundation-agent"

@@ -156,8 +156,8 @@ func TestDependenciesThatLeadNowhereAreRefused(t *testing.T) {
 	}
 	for document, want := range map[string]string{
 		`{"flags":{` + flag("a", "b") + `,` + flag("b", "c") + `,` + flag("c", "a") + `}}`: "a > b > c > a",
-		`{"flags":{` + flag("a", "a") + `}}`:                                              "a > a",
-		`{"flags":{` + flag("a", "nobody") + `}}`:                                         `depends on "nobody"`,
+		`{"flags":{` + flag("a", "a") + `}}`:                                               "a > a",
+		`{"flags":{` + flag("a", "nobody") + `}}`:                                          `depends on "nobody"`,
 	} {
 		c := contents{data: [][]byte{[]byte(document)}}
 		_, err := c.parse([]string{"f.json"})
