@@ -40,6 +40,7 @@ const (
 	attrAuthor          = "feature_flag.change.author"
 	attrWhy             = "feature_flag.change.reason"
 	attrPercentage      = "feature_flag.change.percentage"
+	attrSequence        = "feature_flag.change.sequence" // rises; no two changes are merged as duplicates
 )
 
 const providerName = "foundation-agent"
@@ -90,6 +91,7 @@ func (e *flagsExtension) tell(t transition, f *flagd.Flag) {
 		attrPreviousValue:   attributeOf(was),
 		attrPreviousVariant: variantOf(was),
 		attrCause:           t.cause,
+		attrSequence:        int64(t.to.version),
 		attrAuthor:          by.Name,
 		attrWhy:             by.Reason,
 	}

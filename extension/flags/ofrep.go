@@ -175,7 +175,8 @@ func (o *ofrep) evaluateAll(ctx context.Context, c *flagd.Context) ([]byte, erro
 	static := s.staticEntries()
 	at := now()
 	var outcomes [3]int64
-	body := []byte(`{"flags":[`)
+	body := make([]byte, 0, s.encodedSize)
+	body = append(body, `{"flags":[`...)
 	for i, f := range s.definitions.Flags {
 		if !o.visible(f.Key) {
 			continue

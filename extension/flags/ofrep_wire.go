@@ -67,6 +67,9 @@ type entry struct {
 	outcome int
 }
 
+// bytesOfOthers is what a flag that is not encoded yet will about take.
+const bytesOfOthers = 256
+
 // staticEntries are aligned with the definitions' flags. They are encoded at the first call.
 func (s *state) staticEntries() []entry {
 	s.encode.Do(func() {
@@ -75,6 +78,7 @@ func (s *state) staticEntries() []entry {
 			if r := s.resolved[f.Key]; s.isStatic(f) {
 				s.static[i] = entry{json: appendResolution(nil, f, r), outcome: outcomeOf(r)}
 			}
+			s.encodedSize += len(s.static[i].json) + bytesOfOthers
 		}
 	})
 	return s.static

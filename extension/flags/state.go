@@ -21,8 +21,9 @@ type state struct {
 	resolved    map[string]flagd.Resolution // of every flag, for this host
 	slots       []bool                      // value of the bound flags, by slot
 
-	encode sync.Once // guards static
-	static []entry
+	encode      sync.Once // guards what follows
+	static      []entry
+	encodedSize int // of all flags, about
 }
 
 // enabled is the value of a boolean flag for this host: false where the application's default would hold.

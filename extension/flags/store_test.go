@@ -14,7 +14,6 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/extension/extensiontest"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 
@@ -40,21 +39,17 @@ func fileStorage(dir string) (component.Component, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ext, ext.Start(context.Background(), componenttest.NewNopHost())
+	return ext, ext.Start(context.Background(), nopHost)
 }
 
 // startStored starts an extension on a storage; stop ends both.
 func startStored(ext component.Component, configure func(*Config)) (e *flagsExtension, stop func() error, err error) {
-	cfg := createDefaultConfig().(*Config)
-	cfg.Files = []string{shipped}
-	cfg.HostKey = "host"
+	cfg := configOf(shipped)
 	cfg.Storage = &storageID
 	if configure != nil {
 		configure(cfg)
 	}
-	set := extensiontest.NewNopSettings(metadata.Type)
-	set.ID = component.NewID(metadata.Type) // the same one after a restart
-	created, err := NewFactory().Create(context.Background(), set, cfg)
+	created, err := NewFactory().Create(context.Background(), settings(), cfg)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -295,12 +290,11 @@ func TestStorageThatCannotBeReadMeansMigrationFlagsOff(t *testing.T) {
 }
 
 func TestMissingStorageIsAnError(t *testing.T) {
-	cfg := createDefaultConfig().(*Config)
-	cfg.Files = []string{shipped}
+	cfg := configOf(shipped)
 	other := component.MustNewID("other_storage")
 	cfg.Storage = &other
-	ext, err := NewFactory().Create(context.Background(), extensiontest.NewNopSettings(metadata.Type), cfg)
+	ext, err := NewFactory().Create(context.Background(), settings(), cfg)
 	require.NoError(t, err)
-	require.ErrorContains(t, ext.Start(context.Background(), componenttest.NewNopHost()), `storage: extension "other_storage"`)
+	require.ErrorContains(t, ext.Start(context.Background(), nopHost), `storage: extension "other_storage"`)
 	require.NoError(t, ext.Shutdown(context.Background()))
 }

@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/extension/extensiontest"
 
 	"github.com/foundation-agent/foundation-agent/extension/flags/internal/metadata"
@@ -20,20 +22,34 @@ var tester = flag.Author{Name: "tester", Reason: "a test"}
 // shipped is the definition file that the agent comes with.
 const shipped = "../../config/flags.json"
 
-// started returns a running extension on files, stopped at the end of the test.
+// nopHost has no extensions.
+var nopHost = componenttest.NewNopHost()
+
+func settings() extension.Settings {
+	set := extensiontest.NewNopSettings(metadata.Type)
+	set.ID = component.NewID(metadata.Type) // the same one after a restart
+	return set
+}
+
+func configOf(files ...string) *Config {
+	cfg := createDefaultConfig().(*Config)
+	cfg.Files = files
+	cfg.HostKey = "host"
+	return cfg
+}
+
+// started returns a running extension on the shipped file, stopped at the end of the test.
 func started(t testing.TB, configure func(*Config)) *flagsExtension {
 	t.Helper()
-	cfg := createDefaultConfig().(*Config)
-	cfg.Files = []string{shipped}
-	cfg.HostKey = "host"
+	cfg := configOf(shipped)
 	if configure != nil {
 		configure(cfg)
 	}
 	require.NoError(t, cfg.Validate())
-	ext, err := NewFactory().Create(context.Background(), extensiontest.NewNopSettings(metadata.Type), cfg)
+	ext, err := NewFactory().Create(context.Background(), settings(), cfg)
 	require.NoError(t, err)
 	e := ext.(*flagsExtension)
-	require.NoError(t, e.Start(context.Background(), componenttest.NewNopHost()))
+	require.NoError(t, e.Start(context.Background(), nopHost))
 	t.Cleanup(func() { require.NoError(t, e.Shutdown(context.Background())) })
 	return e
 }
