@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/confighttp"
+	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/extension"
 
 	"github.com/foundation-agent/foundation-agent/extension/flags/internal/metadata"
@@ -20,6 +22,7 @@ func NewFactory() extension.Factory {
 func createDefaultConfig() component.Config {
 	return &Config{
 		OFREP: OFREPConfig{
+			HTTP:         configoptional.Default(confighttp.NewDefaultServerConfig()),
 			MaxBodyBytes: 64 << 10,
 			MaxStreams:   64,
 		},
