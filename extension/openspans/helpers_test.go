@@ -40,7 +40,9 @@ func startOn(t testing.TB, h component.Host, change func(*Config)) *fixture {
 		change(cfg)
 	}
 	require.NoError(t, cfg.Validate())
-	o, err := newOpenSpans(extensiontest.NewNopSettings(metadata.Type), cfg)
+	set := extensiontest.NewNopSettings(metadata.Type)
+	set.ID = component.NewID(metadata.Type) // the same at every start, for storage
+	o, err := newOpenSpans(set, cfg)
 	require.NoError(t, err)
 	require.NoError(t, o.Start(context.Background(), h))
 	return &fixture{openSpans: o, t: t, sink: attach(t, o)}

@@ -19,6 +19,9 @@ func (t *table) touch(e *entry) {
 		e.dirty = true
 		t.changed.entries = append(t.changed.entries, e)
 	}
+	if t.sinceBackup != nil && !e.synthetic {
+		t.sinceBackup[e] = struct{}{}
+	}
 }
 
 // touchProcess notes that a process's contexts or adopted parent have changed.
@@ -60,7 +63,8 @@ func (t *table) collect(add func([]byte)) {
 	w.flush()
 }
 
-// snapshot emits a record for all that is in the table. The lock is held for a step at a time.
+// snapshot emits a record for all that is in the table. The lock is held for a step at a time, and not
+// while emit runs.
 func (t *table) snapshot(emit func([]byte) error) error {
 	var failed error
 	w := newRecords(func(b []byte) {
@@ -68,24 +72,36 @@ func (t *table) snapshot(emit func([]byte) error) error {
 			failed = emit(b)
 		}
 	})
-	for from := 0; failed == nil; from += collectStep {
-		t.mu.Lock()
-		more := from < len(t.slab)
+	step := func(add func() (more bool)) {
+		for more := true; more && failed == nil; {
+			t.mu.Lock()
+			more = add()
+			t.mu.Unlock()
+			w.flush()
+		}
+	}
+	from := 0
+	step(func() bool {
 		for _, e := range t.slab[min(from, len(t.slab)):min(from+collectStep, len(t.slab))] {
 			if e != nil && !e.synthetic {
 				w.entry(e)
 			}
 		}
-		t.mu.Unlock()
-		w.flush()
-		if !more {
-			break
+		from += collectStep
+		return from < len(t.slab)
+	})
+	from = 0
+	step(func() bool {
+		for i := from; i < min(from+collectStep, t.ended.len); i++ {
+			w.tombstone(*t.ended.at((t.ended.first + i) % t.ended.limit))
 		}
-	}
-	t.mu.Lock()
-	w.rest(t)
-	t.mu.Unlock()
-	w.flush()
+		from += collectStep
+		return from < t.ended.len
+	})
+	step(func() bool {
+		w.rest(t)
+		return false
+	})
 	return failed
 }
 
@@ -148,11 +164,8 @@ func (w *records) process(p *process) {
 	w.add(func(b []byte) []byte { return appendProcess(b, p) })
 }
 
-// rest adds all but the entries.
+// rest adds the contexts of processes and the deaths that were handled.
 func (w *records) rest(t *table) {
-	for i := range t.ended.len {
-		w.tombstone(*t.ended.at((t.ended.first + i) % t.ended.limit))
-	}
 	for _, a := range t.agents {
 		for _, p := range a.processes {
 			if len(p.frames) > 0 || p.adopted != nil {

@@ -63,6 +63,7 @@ type table struct {
 	errors       *simplelru.LRU[string, *errorRing]
 	handled      *simplelru.LRU[downKey, struct{}] // deaths whose obituary is out
 	changed      changes
+	sinceBackup  map[*entry]struct{} // changed while a backup is being written; nil when none is
 }
 
 // maxAgentsWithErrors bounds the agents whose last errors are remembered, and the deaths that were handled.
@@ -254,7 +255,7 @@ func (t *table) remove(e *entry) {
 	t.free = append(t.free, e.ref)
 	t.shapes.release(e.shape)
 	e.state = gone
-	if e.stored || e.reason != normal {
+	if e.stored || e.reason != normal || t.sinceBackup != nil {
 		t.touch(e)
 	}
 }

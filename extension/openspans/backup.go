@@ -1,0 +1,188 @@
+// This file is what operators may do with the table: look at it, back it up and restore it, mend it.
+
+package openspans
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/foundation-agent/foundation-agent/internal/operator"
+)
+
+// operatorTable is the table as operators see it.
+type operatorTable struct{ *openSpans }
+
+var (
+	_ operator.Backuper  = operatorTable{}
+	_ operator.Rebuilder = operatorTable{}
+	_ operator.Cleaner   = operatorTable{}
+	_ operator.Ensurer   = operatorTable{}
+)
+
+// OperatorTables are the extension's tables.
+func (o *openSpans) OperatorTables() []operator.Table { return []operator.Table{operatorTable{o}} }
+
+// Name is the extension's id and what the table holds.
+func (o operatorTable) Name() string { return o.set.ID.String() + "/spans" }
+
+// Info describes the table now.
+func (o operatorTable) Info() operator.TableInfo {
+	t := o.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	info := operator.TableInfo{
+		Entries:    int64(t.held.spans),
+		Bytes:      t.held.bytes + t.out.bytes + t.contextBytes,
+		MaxEntries: int64(o.cfg.MaxSpans),
+		MaxBytes:   t.maxBytes(),
+		Persisted:  o.journal != nil && o.journal.Err() == nil,
+		Detail: map[string]any{
+			"leaving":  t.out.spans,
+			"ended":    t.ended.len,
+			"agents":   len(t.agents),
+			"contexts": t.contexts,
+		},
+	}
+	if o.journal != nil && o.journal.Err() != nil {
+		info.Detail["not_durable"] = o.journal.Err().Error()
+	}
+	return info
+}
+
+// backupHeader begins a backup; the records of record.go follow, each after its length as a varint.
+const backupHeader = "open_spans 1\n"
+
+// maxRecord bounds one record of a backup.
+const maxRecord = 64 << 20
+
+var errBackupRuns = errors.New("a backup of this table is being written; try again when it is done")
+
+// Backup writes the table as it is when the last span has been written: those written earlier that have
+// changed meanwhile follow once more. The lock is held for a step at a time.
+func (o operatorTable) Backup(ctx context.Context, w io.Writer) error {
+	out := bufio.NewWriter(w)
+	if _, err := out.WriteString(backupHeader); err != nil {
+		return err
+	}
+	size := make([]byte, binary.MaxVarintLen64)
+	write := func(record []byte) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if _, err := out.Write(binary.AppendUvarint(size[:0], uint64(len(record)))); err != nil {
+			return err
+		}
+		_, err := out.Write(record)
+		return err
+	}
+	if err := o.table.backup(write); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// backup emits a snapshot, and then what has changed since each of its records was emitted.
+func (t *table) backup(emit func([]byte) error) error {
+	t.mu.Lock()
+	if t.sinceBackup != nil {
+		t.mu.Unlock()
+		return errBackupRuns
+	}
+	t.sinceBackup = map[*entry]struct{}{}
+	t.mu.Unlock()
+	failed := t.snapshot(emit)
+
+	w := newRecords(func(b []byte) {
+		if failed == nil {
+			failed = emit(b)
+		}
+	})
+	t.mu.Lock()
+	for e := range t.sinceBackup {
+		w.change(t, e)
+	}
+	t.sinceBackup = nil
+	t.mu.Unlock()
+	w.flush()
+	return failed
+}
+
+// Restore reads a backup. Applying it adds the spans that the table does not know; those that are open stay
+// as they are, and those that have ended stay ended.
+func (o operatorTable) Restore(ctx context.Context, r io.Reader) (apply func() (int64, error), err error) {
+	im, err := readBackup(ctx, bufio.NewReader(r))
+	if err != nil {
+		return nil, err
+	}
+	return func() (int64, error) { return int64(o.table.apply(im)), nil }, nil
+}
+
+func readBackup(ctx context.Context, in *bufio.Reader) (*image, error) {
+	header := make([]byte, len(backupHeader))
+	if _, err := io.ReadFull(in, header); err != nil || string(header) != backupHeader {
+		return nil, fmt.Errorf("not a backup of open spans in format %q", backupHeader[:len(backupHeader)-1])
+	}
+	im := newImage()
+	for ctx.Err() == nil {
+		size, err := binary.ReadUvarint(in)
+		if errors.Is(err, io.EOF) {
+			return im, nil
+		}
+		if err != nil || size > maxRecord {
+			return nil, fmt.Errorf("%w: length %d: %w", errRecord, size, err)
+		}
+		record := make([]byte, size)
+		if _, err := io.ReadFull(in, record); err != nil {
+			return nil, fmt.Errorf("%w: cut off: %w", errRecord, err)
+		}
+		if err := im.read(record); err != nil {
+			return nil, err
+		}
+	}
+	return nil, ctx.Err()
+}
+
+// Rebuild makes the index by ids anew from the entries and the remembered ends.
+func (o operatorTable) Rebuild(context.Context) (entries int64, err error) {
+	t := o.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	index := make(map[key]ref, len(t.index))
+	for i := range t.ended.len {
+		position := (t.ended.first + i) % t.ended.limit
+		index[t.ended.at(position).key] = tombstoneRef(position)
+	}
+	for _, e := range t.slab {
+		if e != nil {
+			index[e.key] = e.ref
+			entries++
+		}
+	}
+	t.index = index
+	t.watched.Store(int64(len(index)))
+	return entries, nil
+}
+
+// Cleanup applies at once the deadlines that have passed, and forgets old ends.
+func (o operatorTable) Cleanup(context.Context) (removed int64, err error) {
+	t := o.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.clock.now()
+	before := t.held.spans
+	t.wheel.advance(now, t.expire)
+	dropped := t.ended.expire(now, t.forgetEnded)
+	return int64(before - t.held.spans + dropped), nil
+}
+
+// Ensure writes the whole table to storage anew, for storage that has lost it.
+func (o operatorTable) Ensure(ctx context.Context) error {
+	if o.journal == nil {
+		return nil // the table itself cannot be missing
+	}
+	return o.journal.Reset(ctx)
+}
