@@ -32,6 +32,8 @@ type Config struct {
 	MonitoringFlag string `mapstructure:"monitoring_flag"`
 	// StatusInterval between two foundation.migration.status events.
 	StatusInterval time.Duration `mapstructure:"status_interval"`
+	// AlertAfter is how long the guard may be blind, or the soak stand still, before that is an alert.
+	AlertAfter time.Duration `mapstructure:"alert_after"`
 	// HistoryLimit is how many entries of history are kept; the oldest go first.
 	HistoryLimit int `mapstructure:"history_limit"`
 
@@ -67,8 +69,10 @@ type BaselineConfig struct {
 type PreflightConfig struct {
 	// Dashboards are URLs that must answer.
 	Dashboards []string `mapstructure:"dashboards"`
-	// Attestations are sentences that a person must have confirmed, with their name, before the first stage.
+	// Attestations are sentences that a person confirms, with their name, before the rollout.
 	Attestations []string `mapstructure:"attestations"`
+	// RequireAttestations refuses every stage until all of them are.
+	RequireAttestations bool `mapstructure:"require_attestations"`
 	// RequireRehearsal refuses a stage whose rollback has not been rehearsed.
 	RequireRehearsal bool `mapstructure:"require_rehearsal"`
 
@@ -94,6 +98,7 @@ func createDefaultConfig() component.Config {
 		StableTime:     48 * time.Hour,
 		MonitoringFlag: "enable_migration_monitoring",
 		StatusInterval: 5 * time.Minute,
+		AlertAfter:     10 * time.Minute,
 		HistoryLimit:   10_000,
 		Signals:        defaultSignals(),
 		Criteria:       defaultCriteria(),
@@ -113,6 +118,7 @@ func (c *Config) Validate() error {
 		atLeast("cooldown", c.Cooldown, 0),
 		atLeast("stable_time", c.StableTime, 0),
 		atLeast("status_interval", c.StatusInterval, time.Second),
+		atLeast("alert_after", c.AlertAfter, c.Interval),
 		atLeast("report::resolution", c.Report.Resolution, c.Interval),
 		atLeast("report::retention", c.Report.Retention, c.Report.Resolution),
 	}

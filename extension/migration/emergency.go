@@ -16,7 +16,7 @@ import (
 const (
 	// flagsPatience bounds the wait for the flags extension to say whether it stored the change, which it
 	// makes in memory first.
-	flagsPatience = 250 * time.Millisecond
+	flagsPatience = 500 * time.Millisecond
 	// turnPatience bounds the wait for a transition under way to notice and give up.
 	turnPatience = 100 * time.Millisecond
 	verifyEvery  = time.Millisecond

@@ -34,10 +34,8 @@ func (r *rollout) recoverState(ctx context.Context) error {
 	if pending.Kind == kindRollback || pending.Kind == kindAdvance && r.allOn(r.stages.flags(from, to)) {
 		keep = to
 	}
-	if keep < len(r.stages) {
-		if _, err := r.flags.SetAll(set(r.stages.flags(keep, len(r.stages)), false), by); err != nil {
-			return fmt.Errorf("ending a %s that was cut: %w", pending.Kind, err)
-		}
+	if _, err := r.flags.SetAll(set(r.onAfter(keep), false), by); err != nil {
+		return fmt.Errorf("ending a %s that was cut: %w", pending.Kind, err)
 	}
 	if keep != to {
 		r.undo(ctx, *pending, "the agent ended before all flags of the stage were on: it is off")
@@ -61,6 +59,9 @@ func (r *rollout) allOn(names []string) bool {
 // reconcile holds the stage against the flags: where somebody (or a lost store) has switched all of them
 // off, no stage is on, and that is told.
 func (r *rollout) reconcile(ctx context.Context) {
+	if r.position() == 0 || !r.stages.allOff(r.flags.States()) {
+		return
+	}
 	_, done, err := r.take(ctx, "a look at the flags")
 	if err != nil {
 		return // a transition is under way: it knows better

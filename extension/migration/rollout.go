@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,6 +44,7 @@ type rollout struct {
 	history     history
 	under       string             // what is under way, "" nothing
 	abort       context.CancelFunc // ends what is under way
+	lastRehearsal string           // stage of the latest in this life
 	emergencies uint64             // so far: a transition that sees another count than at its begin gives up
 }
 
@@ -98,6 +100,22 @@ func (r *rollout) take(ctx context.Context, what string) (_ context.Context, don
 	}, nil
 }
 
+// takeFrom takes the turn even where something is under way: that is told to give up, and waited for, a while.
+func (r *rollout) takeFrom(ctx context.Context, what string) (context.Context, func(), error) {
+	for deadline := time.Now().Add(storePatience); ; {
+		taken, done, err := r.take(ctx, what)
+		if err == nil || time.Now().After(deadline) {
+			return taken, done, err
+		}
+		r.mu.Lock()
+		if r.abort != nil {
+			r.abort()
+		}
+		r.mu.Unlock()
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 // advance switches on the stage after the present one. The caller holds the turn and has done the preflight.
 func (r *rollout) advance(ctx context.Context, by flag.Author, forced bool, evidence []operator.MigrationCriterion) (operator.MigrationChange, error) {
 	from := r.position()
@@ -129,12 +147,18 @@ func (r *rollout) rollback(ctx context.Context, to int, by flag.Author, message 
 	from := r.position()
 	// Going back does not depend on the disk: what could not be stored is told by Persisted.
 	t, _ := r.begin(ctx, transition{Kind: kindRollback, From: r.stages.id(from), To: r.stages.id(to), Author: by})
-	persisted, err := r.flags.SetAll(set(r.stages.flags(to, len(r.stages)), false), by)
+	persisted, err := r.flags.SetAll(set(r.onAfter(to), false), by)
 	if err != nil {
 		r.drop()
 		return operator.MigrationChange{}, refuse(http.StatusConflict, "flags_refused", "the flags refused: "+err.Error()+"; emergency-rollback cannot be refused")
 	}
 	return r.commit(ctx, t, persisted, evidence, message)
+}
+
+// onAfter are the flags of the stages after a position that are on now.
+func (r *rollout) onAfter(position int) []string {
+	now := r.flags.States()
+	return slices.DeleteFunc(r.stages.flags(position, len(r.stages)), func(name string) bool { return !now[name] })
 }
 
 // begin stores what is intended. Where that fails, it is no longer intended.

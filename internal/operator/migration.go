@@ -181,3 +181,14 @@ type Finalize struct {
 	FlagsID   string   `json:"flags_extension"`
 	Flags     []string `json:"flags"`
 }
+
+// Copy is c with numbers of its own.
+func (c MigrationCriterion) Copy() MigrationCriterion {
+	for _, p := range []**float64{&c.Value, &c.Limit, &c.Baseline} {
+		if *p != nil {
+			n := **p
+			*p = &n
+		}
+	}
+	return c
+}

@@ -87,3 +87,16 @@ func (f Families) versions() []string {
 	}
 	return found
 }
+
+// Sum adds up the series of a metric; 0 where there is none.
+func (f Families) Sum(metric string) float64 {
+	family, err := f.find(metric)
+	if err != nil {
+		return 0
+	}
+	var sum float64
+	for _, m := range family.GetMetric() {
+		sum += number(m)
+	}
+	return sum
+}

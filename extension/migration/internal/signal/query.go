@@ -47,9 +47,10 @@ func (q *Querier) Query(ctx context.Context, query string) (guard.Value, error) 
 	return guard.Unknown(fmt.Sprintf("the query gave a %s, not a number", result.Type())), nil
 }
 
+// known is a number, if it is a finite one: all that is known is finite.
 func known(n float64) guard.Value {
-	if math.IsNaN(n) {
-		return guard.Unknown("not a number (0/0?)")
+	if math.IsNaN(n) || math.IsInf(n, 0) {
+		return guard.Unknown("not a finite number (divided by 0?)")
 	}
 	return guard.Known(n)
 }

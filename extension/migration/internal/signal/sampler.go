@@ -168,8 +168,6 @@ func ratio(dividend, divisor guard.Value) guard.Value {
 		return dividend
 	case !divisor.OK:
 		return divisor
-	case divisor.Number == 0:
-		return guard.Unknown("nothing to divide by: the divisor is 0")
 	}
 	return known(dividend.Number / divisor.Number)
 }

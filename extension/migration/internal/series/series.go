@@ -1,0 +1,135 @@
+// Package series keeps what signals were like over weeks, in few points, for reports.
+package series
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/foundation-agent/foundation-agent/extension/migration/internal/signal"
+)
+
+// pointsPerChunk bounds what is written again with each point.
+const pointsPerChunk = 288
+
+// Point is the mean of each signal over one resolution.
+type Point struct {
+	At     time.Time          `json:"at"` // its begin
+	Values map[string]float64 `json:"values"`
+}
+
+// Store is where points are kept.
+type Store interface {
+	Get(ctx context.Context, key string) ([]byte, error)
+	Put(values map[string][]byte) (ticket uint64)
+}
+
+// Series keeps points. Safe for concurrent use.
+type Series struct {
+	resolution time.Duration
+	retention  time.Duration
+	store      Store
+
+	mu     sync.Mutex
+	chunks map[int64][]Point // by number of the chunk's time
+	sums   map[string]sum    // of the point that is not yet full
+	begun  time.Time         // of that point; zero before the first sample
+}
+
+type sum struct {
+	total float64
+	n     int
+}
+
+// Open reads what is kept.
+func Open(ctx context.Context, s Store, resolution, retention time.Duration, now time.Time) (*Series, error) {
+	r := &Series{resolution: resolution, retention: retention, store: s, chunks: map[int64][]Point{}, sums: map[string]sum{}}
+	for n := r.chunkOf(now.Add(-retention)); n <= r.chunkOf(now); n++ {
+		stored, err := s.Get(ctx, r.key(n))
+		if err != nil {
+			return nil, fmt.Errorf("storage: %w", err)
+		}
+		var points []Point
+		if stored != nil && json.Unmarshal(stored, &points) == nil { // a damaged picture is no reason not to start
+			r.chunks[n] = points
+		}
+	}
+	return r, nil
+}
+
+func (r *Series) key(chunk int64) string { return fmt.Sprintf("series/%s/%d", r.resolution, chunk) }
+
+func (r *Series) chunkOf(at time.Time) int64 {
+	return at.UnixNano() / int64(r.resolution*pointsPerChunk)
+}
+
+// Record takes a sample in.
+func (r *Series) Record(s signal.Sample, _ time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	begin := s.At.Truncate(r.resolution)
+	if !begin.Equal(r.begun) {
+		r.closePoint()
+		r.begun = begin
+	}
+	for name, value := range s.Values {
+		if value.OK {
+			old := r.sums[name]
+			r.sums[name] = sum{old.total + value.Number, old.n + 1}
+		}
+	}
+}
+
+// closePoint stores the point that is full. r.mu is held.
+func (r *Series) closePoint() {
+	if len(r.sums) == 0 {
+		return
+	}
+	p := r.point()
+	r.sums = map[string]sum{}
+	n := r.chunkOf(p.At)
+	r.chunks[n] = append(r.chunks[n], p)
+	encoded, err := json.Marshal(r.chunks[n])
+	if err != nil {
+		panic(err) // finite numbers
+	}
+	values := map[string][]byte{r.key(n): encoded}
+	for old := range r.chunks {
+		if old < r.chunkOf(p.At.Add(-r.retention)) {
+			delete(r.chunks, old)
+			values[r.key(old)] = nil
+		}
+	}
+	r.store.Put(values)
+}
+
+// Between returns the points of a time, oldest first, the one that is not yet full too.
+func (r *Series) Between(from, to time.Time) []Point {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var points []Point
+	for _, n := range slices.Sorted(maps.Keys(r.chunks)) {
+		for _, p := range r.chunks[n] {
+			if !p.At.Before(from) && p.At.Before(to) {
+				points = append(points, p)
+			}
+		}
+	}
+	if len(r.sums) > 0 && !r.begun.Before(from) && r.begun.Before(to) {
+		points = append(points, r.point())
+	}
+	return points
+}
+
+// point is the one that is not yet full. r.mu is held.
+func (r *Series) point() Point {
+	p := Point{At: r.begun.UTC(), Values: map[string]float64{}}
+	for name, s := range r.sums {
+		p.Values[name] = s.total / float64(s.n)
+	}
+	return p
+}
