@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/foundation-agent/foundation-agent/extension/migration/internal/metadata"
 	"github.com/foundation-agent/foundation-agent/internal/operator"
 )
 
@@ -33,8 +32,6 @@ const (
 	alertNotDurable = "storage_not_durable"
 	alertDrifted    = "flags_drifted"
 )
-
-var allAlerts = []string{alertBlind, alertStalled, alertNotDurable, alertDrifted}
 
 // check holds every condition against the last sample.
 func (a *alerts) check(w *watch, position int, paused string, step time.Duration) {
@@ -103,15 +100,13 @@ func (a *alerts) list() []string {
 	return slices.Sorted(maps.Values(a.raised))
 }
 
-// observe gives the metric.
-func (a *alerts) observe(tell func(value int64, alert metadata.AttributeAlert)) {
+// states of all alerts by name: 1 raised, 0 not.
+func (a *alerts) states() map[string]int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, name := range allAlerts {
-		value := int64(0)
-		if _, ok := a.raised[name]; ok {
-			value = 1
-		}
-		tell(value, metadata.MapAttributeAlert[name])
+	states := map[string]int64{alertBlind: 0, alertStalled: 0, alertNotDurable: 0, alertDrifted: 0}
+	for name := range a.raised {
+		states[name] = 1
 	}
+	return states
 }

@@ -34,6 +34,8 @@ type Config struct {
 	StatusInterval time.Duration `mapstructure:"status_interval"`
 	// AlertAfter is how long the guard may be blind, or the soak stand still, before that is an alert.
 	AlertAfter time.Duration `mapstructure:"alert_after"`
+	// ViolationWindow is how long ago the last violation of a sender must be for verify to pass.
+	ViolationWindow time.Duration `mapstructure:"violation_window"`
 	// HistoryLimit is how many entries of history are kept; the oldest go first.
 	HistoryLimit int `mapstructure:"history_limit"`
 
@@ -93,19 +95,20 @@ const selfSource = "self"
 
 func createDefaultConfig() component.Config {
 	return &Config{
-		Interval:       15 * time.Second,
-		Cooldown:       time.Hour,
-		StableTime:     48 * time.Hour,
-		MonitoringFlag: "enable_migration_monitoring",
-		StatusInterval: 5 * time.Minute,
-		AlertAfter:     10 * time.Minute,
-		HistoryLimit:   10_000,
-		Signals:        defaultSignals(),
-		Criteria:       defaultCriteria(),
-		Stages:         defaultStages(),
-		Baseline:       BaselineConfig{MinSamples: 60, MinHourSamples: 30},
-		Preflight:      PreflightConfig{Attestations: []string{"the team has been notified"}},
-		Report:         ReportConfig{Resolution: 5 * time.Minute, Retention: 30 * 24 * time.Hour},
+		Interval:        15 * time.Second,
+		Cooldown:        time.Hour,
+		StableTime:      48 * time.Hour,
+		MonitoringFlag:  "enable_migration_monitoring",
+		StatusInterval:  5 * time.Minute,
+		AlertAfter:      10 * time.Minute,
+		ViolationWindow: time.Hour,
+		HistoryLimit:    10_000,
+		Signals:         defaultSignals(),
+		Criteria:        defaultCriteria(),
+		Stages:          defaultStages(),
+		Baseline:        BaselineConfig{MinSamples: 60, MinHourSamples: 30},
+		Preflight:       PreflightConfig{Attestations: []string{"the team has been notified"}},
+		Report:          ReportConfig{Resolution: 5 * time.Minute, Retention: 30 * 24 * time.Hour},
 	}
 }
 
@@ -119,6 +122,7 @@ func (c *Config) Validate() error {
 		atLeast("stable_time", c.StableTime, 0),
 		atLeast("status_interval", c.StatusInterval, time.Second),
 		atLeast("alert_after", c.AlertAfter, c.Interval),
+		atLeast("violation_window", c.ViolationWindow, 0),
 		atLeast("report::resolution", c.Report.Resolution, c.Interval),
 		atLeast("report::retention", c.Report.Retention, c.Report.Resolution),
 	}

@@ -14,7 +14,7 @@ import (
 
 // reference gives what the baseline knows of a signal at a time: false where it knows too little.
 type reference interface {
-	reference(signal string, at time.Time) (float64, bool)
+	Reference(signal string, at time.Time) (float64, bool)
 }
 
 // criterion is one criterion through time.
@@ -68,7 +68,7 @@ func (all criteria) observe(s signal.Sample, step time.Duration, ref reference) 
 func (c *criterion) observe(s signal.Sample, step time.Duration, ref reference) guard.State {
 	c.value, c.compared, c.baseline = s.Values[c.cfg.Signal], true, 0
 	if c.threshold.Relative() {
-		c.baseline, c.compared = ref.reference(c.cfg.Signal, s.At)
+		c.baseline, c.compared = ref.Reference(c.cfg.Signal, s.At)
 	}
 	value := c.value
 	if !c.compared && value.OK {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -14,7 +15,10 @@ import (
 	"go.opentelemetry.io/collector/extension/extensioncapabilities"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 
+	"github.com/foundation-agent/foundation-agent/extension/migration/internal/baseline"
 	"github.com/foundation-agent/foundation-agent/extension/migration/internal/metadata"
+	"github.com/foundation-agent/foundation-agent/extension/migration/internal/series"
+	"github.com/foundation-agent/foundation-agent/extension/migration/internal/signal"
 	"github.com/foundation-agent/foundation-agent/extension/migration/internal/store"
 	"github.com/foundation-agent/foundation-agent/internal/extevent"
 	"github.com/foundation-agent/foundation-agent/internal/flag"
@@ -31,11 +35,23 @@ type migration struct {
 	cfg       *Config
 	telemetry *metadata.TelemetryBuilder
 	events    *extevent.Buffer
+	self      selfEndpoint
 
 	// Made by Start.
-	client  storage.Client
-	store   *store.Store
-	rollout *rollout
+	host      component.Host
+	client    storage.Client
+	store     *store.Store
+	rollout   *rollout
+	watch     *watch
+	book      *baseline.Book
+	series    *series.Series
+	own       *signal.Scraper // of the agent's own metrics
+	monitored flag.Handle     // metrics and status events are wanted
+	closers   []func()
+
+	running context.Context // ends at shutdown
+	stop    context.CancelFunc
+	tasks   sync.WaitGroup
 }
 
 var (
@@ -49,7 +65,10 @@ func newMigration(set extension.Settings, cfg *Config) (*migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &migration{set: set, cfg: cfg, telemetry: telemetry, events: extevent.NewBuffer(eventBuffer)}, nil
+	running, stop := context.WithCancel(context.Background())
+	return &migration{
+		set: set, cfg: cfg, telemetry: telemetry, events: extevent.NewBuffer(eventBuffer), running: running, stop: stop,
+	}, nil
 }
 
 // Dependencies are the extensions that must run before this one.
@@ -73,6 +92,7 @@ func (m *migration) Start(ctx context.Context, h component.Host) error {
 }
 
 func (m *migration) start(ctx context.Context, h component.Host) error {
+	m.host = h
 	flags, err := host.Extension[flag.Switch](h, "flags", m.cfg.Flags)
 	if err != nil {
 		return err
@@ -80,6 +100,30 @@ func (m *migration) start(ctx context.Context, h component.Host) error {
 	if err := m.checkFlags(flags); err != nil {
 		return err
 	}
+	if m.monitored, err = flags.Bind(m.cfg.MonitoringFlag); err != nil {
+		return fmt.Errorf("monitoring_flag: %w", err)
+	}
+	if err := m.openStore(ctx, h); err != nil {
+		return err
+	}
+	if m.rollout, err = m.restore(ctx, flags); err != nil {
+		return err
+	}
+	if err := m.rollout.recoverState(ctx); err != nil {
+		return err
+	}
+	if err := m.buildWatch(ctx, h); err != nil {
+		return err
+	}
+	if err := m.registerMetrics(); err != nil {
+		return err
+	}
+	m.tasks.Go(func() { m.watch.run(m.running) })
+	m.tasks.Go(func() { m.tellStatus(m.running) })
+	return nil
+}
+
+func (m *migration) openStore(ctx context.Context, h component.Host) error {
 	disk, err := host.Extension[storage.Extension](h, "storage", m.cfg.Storage)
 	if err != nil {
 		return err
@@ -88,10 +132,40 @@ func (m *migration) start(ctx context.Context, h component.Host) error {
 		return fmt.Errorf("storage: %w", err)
 	}
 	m.store = store.New(m.client)
-	if m.rollout, err = m.restore(ctx, flags); err != nil {
+	return nil
+}
+
+// buildWatch makes what samples, judges and keeps.
+func (m *migration) buildWatch(ctx context.Context, h component.Host) error {
+	var err error
+	if m.book, err = baseline.Open(ctx, m.store, baseline.Config{
+		Interval: m.cfg.Interval, MinSamples: m.cfg.Baseline.MinSamples, MinHourSamples: m.cfg.Baseline.MinHourSamples,
+		Reference: m.cfg.Baseline.Reference, Units: m.cfg.units(), Done: m.baselineDone,
+	}); err != nil {
+		return fmt.Errorf("baselines: %w", err)
+	}
+	if m.series, err = series.Open(ctx, m.store, m.cfg.Report.Resolution, m.cfg.Report.Retention, time.Now()); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	sampler, err := m.newSampler(ctx, h)
+	if err != nil {
 		return err
 	}
-	return m.rollout.recoverState(ctx)
+	all, err := newCriteria(m.cfg)
+	if err != nil {
+		return err
+	}
+	m.watch = &watch{
+		cfg: m.cfg, logger: m.set.Logger, sampler: sampler, rollout: m.rollout, reference: m.book,
+		recorders: []recorder{m.book, m.series}, versions: m.observedVersions, now: time.Now,
+		position: m.rollout.position(), criteria: all, alerts: newAlerts(),
+	}
+	return nil
+}
+
+// observedVersions are those of this agent and of the services registered with it.
+func (m *migration) observedVersions() []string {
+	return append(m.serviceVersions(), m.set.BuildInfo.Command+" "+m.set.BuildInfo.Version)
 }
 
 // checkFlags refuses stages that name flags which are not defined.
@@ -129,8 +203,14 @@ func (m *migration) restore(ctx context.Context, flags flag.Switch) (*rollout, e
 	return newRollout(all, flags, m.store, st, entries, tell, time.Now), nil
 }
 
-// Shutdown stores what is left.
+// Shutdown ends what is under way and stores what is left.
 func (m *migration) Shutdown(ctx context.Context) error {
+	m.stop()
+	m.tasks.Wait() // each ends with m.running; a sample under way is cut
+	for _, closeOne := range m.closers {
+		closeOne()
+	}
+	m.closers = nil
 	var errs []error
 	if m.store != nil {
 		errs = append(errs, m.store.Close(ctx))

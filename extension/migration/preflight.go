@@ -23,7 +23,7 @@ func (m *migration) preflight(ctx context.Context) operator.Preflight {
 	position := m.rollout.position()
 	if position == len(m.rollout.stages) {
 		return operator.Preflight{
-			Stage: m.rollout.stages.id(position),
+			Stage:  m.rollout.stages.id(position),
 			Checks: []operator.PreflightCheck{{Name: "next stage", Detail: "the last stage is on: there is none after it; see `foundation-agent migrate finalize`"}},
 		}
 	}
@@ -66,7 +66,7 @@ func (m *migration) checkStorage(ctx context.Context) operator.PreflightCheck {
 }
 
 func (m *migration) checkDrift() operator.PreflightCheck {
-	if drift := m.rollout.drift(); len(drift) > 0 {
+	if drift := m.rollout.stages.drift(m.rollout.position(), m.rollout.flags.States()); len(drift) > 0 {
 		return operator.PreflightCheck{Name: "flags are as the stage wants them", Detail: strings.Join(drift, ", ") + " differ: enable or disable them, or roll back"}
 	}
 	return operator.PreflightCheck{Name: "flags are as the stage wants them", OK: true, Detail: "stage " + m.rollout.snapshot().Stage}
@@ -158,4 +158,13 @@ func (m *migration) checkAttested() []operator.PreflightCheck {
 		checks = append(checks, c)
 	}
 	return checks
+}
+
+// checkRuntimes shows what runs here, by the registrations: versions are for people to judge.
+func (m *migration) checkRuntimes() operator.PreflightCheck {
+	versions := m.serviceVersions()
+	if len(versions) == 0 {
+		return operator.PreflightCheck{Name: "runtimes are known", Advice: true, Detail: "no registered agent tells its service.version"}
+	}
+	return operator.PreflightCheck{Name: "runtimes are known", OK: true, Advice: true, Detail: strings.Join(versions, ", ")}
 }

@@ -39,13 +39,13 @@ type rollout struct {
 	// turn is held by one transition at a time; never by an emergency rollback, which waits for nobody.
 	turn chan struct{}
 
-	mu          sync.Mutex
-	st          state
-	history     history
-	under       string             // what is under way, "" nothing
-	abort       context.CancelFunc // ends what is under way
-	lastRehearsal string           // stage of the latest in this life
-	emergencies uint64             // so far: a transition that sees another count than at its begin gives up
+	mu            sync.Mutex
+	st            state
+	history       history
+	under         string             // what is under way, "" nothing
+	abort         context.CancelFunc // ends what is under way
+	lastRehearsal string             // stage of the latest in this life
+	emergencies   uint64             // so far: a transition that sees another count than at its begin gives up
 }
 
 func newRollout(s stages, flags flag.Switch, store *store.Store, st state, h history, t teller, now func() time.Time) *rollout {

@@ -30,6 +30,7 @@ func (m *migration) newSampler(ctx context.Context, h component.Host) (*signal.S
 			return nil, fmt.Errorf("sources::%s: %w", name, err)
 		}
 	}
+	m.own = cfg.Scrapers[selfSource]
 	return signal.NewSampler(cfg), nil
 }
 
@@ -72,9 +73,9 @@ func (m *migration) specs() []signal.Spec {
 	return specs
 }
 
-// usedSources are those that a signal is read from.
+// usedSources are those that a signal is read from, and self, where rehearsals read the account.
 func (m *migration) usedSources(specs []signal.Spec) []string {
-	used := map[string]bool{}
+	used := map[string]bool{selfSource: true}
 	for _, s := range specs {
 		if s.Stat != signal.Ratio {
 			used[s.Source] = true

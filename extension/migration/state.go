@@ -87,6 +87,13 @@ func loadState(ctx context.Context, s *store.Store) (state, error) {
 	if err := json.Unmarshal(stored, &st); err != nil {
 		return st, fmt.Errorf("the stored state of the migration is damaged: %w", err)
 	}
+	for stage, r := range st.Rehearsals {
+		if r.State == rehearsalRunning {
+			r.State = rehearsalFailed
+			r.Steps = append(r.Steps, operator.RehearsalStep{At: time.Now().UTC(), Name: "the agent ended", Detail: "the stage was switched off at the restart"})
+			st.Rehearsals[stage] = r
+		}
+	}
 	if st.Format > stateFormat {
 		return st, fmt.Errorf("the stored state of the migration has format %d, this agent reads up to %d: it is left alone; run the newer agent", st.Format, stateFormat)
 	}
@@ -100,4 +107,18 @@ func (st *state) encode() []byte {
 		panic(err) // plain structs of strings, numbers and times
 	}
 	return encoded
+}
+
+// attest keeps who confirmed an item, and when.
+func (r *rollout) attest(item string, by flag.Author) {
+	r.mu.Lock()
+	attested := map[string]attestation{item: {By: by.Name, At: r.now().UTC()}}
+	for other, a := range r.st.Attested {
+		if other != item {
+			attested[other] = a
+		}
+	}
+	r.st.Attested = attested // a new map: snapshots share the old one
+	r.mu.Unlock()
+	r.record(operator.MigrationEntry{Kind: kindAttest, Author: by.Name, Reason: by.Reason, Message: item, Persisted: true})
 }

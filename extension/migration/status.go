@@ -43,7 +43,7 @@ func (m *migration) status() operator.MigrationStatus {
 	if err := m.store.Err(); err != nil {
 		s.Durable, s.StorageErr = false, err.Error()
 	}
-	if v := m.violations(); v.Total > 0 || len(v.Tables) > 0 {
+	if v := m.violations(); len(v.Places) > 0 {
 		s.Violations = &v
 	}
 	return s

@@ -27,7 +27,7 @@ type sampler interface {
 
 // recorder keeps samples: the baseline under way, and the points of reports.
 type recorder interface {
-	record(s signal.Sample, step time.Duration)
+	Record(s signal.Sample, step time.Duration)
 }
 
 // watch is run by one goroutine; what it last saw may be read by any.
@@ -86,7 +86,7 @@ func (w *watch) tick(ctx context.Context) {
 	w.mu.Unlock()
 
 	for _, r := range w.recorders {
-		r.record(sample, step)
+		r.Record(sample, step)
 	}
 	w.soak(sample, step, paused)
 	w.alerts.check(w, position, paused, step)

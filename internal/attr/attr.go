@@ -40,6 +40,7 @@ const (
 // Marks on records.
 const (
 	Legacy    = "foundation.legacy"    // bool: written by the users' old code path
+	Violation = "foundation.violation" // string: why strict enforcement would refuse the record ("legacy", "no_agent_id")
 	Synthetic = "foundation.synthetic" // bool: made by diagnostics; never exported, counted or guarded on
 )
 

@@ -136,14 +136,13 @@ type RehearsalStep struct {
 	Detail string    `json:"detail,omitempty"`
 }
 
-// ViolationSummary is what enforcement has counted.
+// ViolationSummary is what enforcement has counted since the start.
 type ViolationSummary struct {
-	Strict    bool               `json:"strict"` // refused rather than only counted
-	Kinds     map[string]int64   `json:"kinds"`
-	Total     int64              `json:"total"`
-	Recent    int64              `json:"recent"` // since the window of recent ones began
-	Offenders []ViolationSender  `json:"offenders"`
-	Tables    []ViolationCounter `json:"places,omitempty"` // by the component that counted them
+	Strict    bool              `json:"strict"` // refused rather than only counted
+	Kinds     map[string]int64  `json:"kinds"`
+	Total     int64             `json:"total"`
+	Offenders []ViolationSender `json:"offenders"`
+	Places    []ViolationPlace  `json:"places"`
 }
 
 // ViolationSender is one who sends what strict mode refuses.
@@ -154,8 +153,8 @@ type ViolationSender struct {
 	Last   time.Time `json:"last"`
 }
 
-// ViolationCounter is how many one component has seen.
-type ViolationCounter struct {
+// ViolationPlace is how many one component has seen.
+type ViolationPlace struct {
 	Place   string `json:"place"`
 	Refused int64  `json:"refused"`
 	Marked  int64  `json:"marked"`

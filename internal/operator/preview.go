@@ -14,3 +14,11 @@ type Preview struct {
 	Summary string         `json:"summary"`          // a sentence with numbers
 	Detail  map[string]any `json:"detail,omitempty"` // suppressed share, top keys, memory, senders refused
 }
+
+// MigrationPreview is what GET /v1/migration/preview answers.
+type MigrationPreview struct {
+	Stage   string    `json:"stage"`
+	Flags   []string  `json:"flags"`
+	Effects []Preview `json:"effects"`
+	Silent  []string  `json:"silent,omitempty"` // flags of the stage whose components tell nothing
+}
