@@ -25,8 +25,8 @@ type textTable struct {
 
 func (t *textTable) Name() string { return t.name }
 
-func (t *textTable) Info() operator.TableInfo {
-	return operator.TableInfo{Entries: int64(len(t.content)), Bytes: int64(len(t.content)), Persisted: true}
+func (*textTable) Info() operator.TableInfo {
+	return operator.TableInfo{Entries: 5, Bytes: 5, Persisted: true}
 }
 
 func (t *textTable) Backup(_ context.Context, w io.Writer) error {

@@ -4,6 +4,7 @@ package commands
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,23 +44,29 @@ func logsTail(o *options) *cobra.Command {
 	duration := cmd.Flags().Duration("for", 0, "end after this time; 0: never")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx := cmd.Context()
-		resp, err := o.client().send(ctx, request{method: http.MethodGet, path: "/v1/logs/tail", query: url.Values{"grep": {*grep}}})
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
 		if *duration > 0 {
-			end := time.AfterFunc(*duration, func() { resp.Body.Close() })
-			defer end.Stop()
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, *duration)
+			defer cancel()
 		}
 		t := tail{out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(), json: o.output == outputJSON, left: *count}
-		err = t.follow(resp.Body)
-		if *duration > 0 && errors.Is(err, http.ErrBodyReadAfterClose) {
-			return nil
+		err := o.tail(ctx, url.Values{"grep": {*grep}}, t.follow)
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return nil // as asked
 		}
 		return err
 	}
 	return cmd
+}
+
+// tail gives follow the stream of records.
+func (o *options) tail(ctx context.Context, query url.Values, follow func(io.Reader) error) error {
+	resp, err := o.client().send(ctx, request{method: http.MethodGet, path: "/v1/logs/tail", query: query})
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return follow(resp.Body)
 }
 
 // tail prints a stream of records.
