@@ -49,7 +49,7 @@ func startCluster(t *testing.T) *cluster {
 
 	etcdURL := fmt.Sprintf("http://127.0.0.1:%d", etcd)
 	// Cleanups run last in, first out: the API server stops before etcd.
-	start(t, tool("v3"), "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync",
+	start(t, tool("server"), "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync",
 		"--listen-client-urls", etcdURL, "--advertise-client-urls", etcdURL,
 		"--listen-peer-urls", fmt.Sprintf("http://127.0.0.1:%d", peer))
 	start(t, tool("kube-apiserver"), "--etcd-servers", etcdURL, "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
