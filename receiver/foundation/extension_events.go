@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap"
 
+	"github.com/foundation-agent/foundation-agent/internal/door"
 	"github.com/foundation-agent/foundation-agent/internal/extevent"
 	"github.com/foundation-agent/foundation-agent/internal/host"
 	"github.com/foundation-agent/foundation-agent/receiver/foundation/internal/metadata"
@@ -102,8 +103,9 @@ func (e *extensionEvents) try(event extevent.Event) error {
 	if err != nil {
 		return err
 	}
-	// Not the forwarder's context: a stop lets a try end as the pipeline decides.
-	return e.outlet.consume(context.Background(), logs)
+	// Not the forwarder's context: a stop lets a try end as the pipeline decides. The caller is this agent
+	// itself, whose control attributes the pipeline honours.
+	return e.outlet.consume(door.WithCaller(context.Background(), door.Caller{}), logs)
 }
 
 // record makes the event's log record.
