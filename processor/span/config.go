@@ -16,6 +16,8 @@ type Config struct {
 	Flags *component.ID `mapstructure:"flags"`
 	// Flag switches the enrichment of logs.
 	Flag string `mapstructure:"flag"`
+	// Control is the control extension, where operators watch the enriched logs (`logs tail`); none: nobody can.
+	Control *component.ID `mapstructure:"control"`
 }
 
 func createDefaultConfig() component.Config {

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/processor"
 
+	"github.com/foundation-agent/foundation-agent/internal/operator"
 	"github.com/foundation-agent/foundation-agent/processor/span/internal/metadata"
 )
 
@@ -25,6 +26,6 @@ func createTraces(_ context.Context, _ processor.Settings, cfg component.Config,
 	return &traces{cfg: cfg.(*Config), next: next}, nil
 }
 
-func createLogs(_ context.Context, _ processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {
-	return &logs{cfg: cfg.(*Config), next: next}, nil
+func createLogs(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {
+	return &logs{cfg: cfg.(*Config), next: next, tap: operator.NewTap(set.ID.String())}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/foundation-agent/foundation-agent/internal/attr"
 	"github.com/foundation-agent/foundation-agent/internal/flag"
 	"github.com/foundation-agent/foundation-agent/internal/host"
+	"github.com/foundation-agent/foundation-agent/internal/operator"
 	"github.com/foundation-agent/foundation-agent/internal/spans"
 )
 
@@ -21,6 +22,9 @@ type logs struct {
 	next  consumer.Logs
 	table spans.Table
 	flag  flag.Handle
+
+	tap       *operator.Tap
+	removeTap func()
 }
 
 // Capabilities: records gain attributes.
@@ -34,11 +38,24 @@ func (l *logs) Start(_ context.Context, h component.Host) error {
 	}
 	l.table = table
 	l.flag, err = flag.Find(h, l.cfg.Flags, "flag", l.cfg.Flag)
-	return err
+	if err != nil || l.cfg.Control == nil {
+		return err
+	}
+	control, err := host.Extension[operator.Registrar](h, "control", *l.cfg.Control)
+	if err != nil {
+		return err
+	}
+	l.removeTap = control.RegisterTap(l.tap)
+	return nil
 }
 
-// Shutdown has nothing to do: the table holds the state.
-func (*logs) Shutdown(context.Context) error { return nil }
+// Shutdown lets nobody watch any more. The table holds the state.
+func (l *logs) Shutdown(context.Context) error {
+	if l.removeTap != nil {
+		l.removeTap()
+	}
+	return nil
+}
 
 // ConsumeLogs enriches the records and passes them on.
 func (l *logs) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
@@ -56,6 +73,7 @@ func (l *logs) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 			}
 		}
 	}
+	l.tap.Observe(ld)
 	return l.next.ConsumeLogs(ctx, ld)
 }
 
