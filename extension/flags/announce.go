@@ -49,11 +49,16 @@ const providerName = "foundation-agent"
 func (e *flagsExtension) announce(t transition) {
 	changed := 0
 	for _, f := range t.to.definitions.Flags {
-		if !differs(t.from, t.to, f.Key) {
-			continue
+		if differs(t.from, t.to, f.Key) {
+			changed++
+			e.tell(t, f)
 		}
-		changed++
-		e.tell(t, f)
+	}
+	for _, f := range t.from.definitions.Flags {
+		if _, there := t.to.definitions.Flag(f.Key); !there {
+			changed++
+			e.tell(t, f) // to the application's own default
+		}
 	}
 	if changed > 0 {
 		e.telemetry.FeatureFlagsChanges.Add(context.Background(), int64(changed),

@@ -5,7 +5,6 @@ package flags
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -54,44 +53,6 @@ func (e *flagsExtension) changeInMemory(cause string, by flag.Author, edit edit)
 func (e *flagsExtension) install(s, n *state, cause string, by flag.Author) {
 	e.state.Store(n)
 	e.dispatcher.put(transition{from: s, to: n, cause: cause, by: by})
-}
-
-// withDependants builds the state after changes. It refuses to turn a flag on while one that it
-// depends on is off, and turns off what depends on a flag that is turned off.
-func (e *flagsExtension) withDependants(s *state, changes map[string]*override, by flag.Author, at time.Time) (*state, error) {
-	asked := make(map[string]bool, len(changes))
-	for name := range changes {
-		asked[name] = true
-	}
-	for {
-		n := s.next(s.definitions, s.with(changes), e.host, e.bound, at)
-		settled := true
-		for _, f := range n.definitions.Flags {
-			off := unmet(n, f)
-			if len(off) == 0 {
-				continue
-			}
-			if asked[f.Key] {
-				return nil, unmetDependencies(f, off)
-			}
-			if slices.ContainsFunc(off, func(name string) bool { return s.enabled(name) }) {
-				reason := fmt.Sprintf("depends on %s: %s", strings.Join(off, ", "), by.Reason)
-				changes[f.Key] = setBoolean(false, flag.Author{Name: by.Name, Reason: reason}, at)
-				settled = false
-			}
-		}
-		if settled {
-			return n, nil
-		}
-	}
-}
-
-// unmet are the flags that f depends on and that are off while f is on, be it for some targeting keys.
-func unmet(s *state, f *flagd.Flag) []string {
-	if f.Type != flagd.Boolean || !s.enabled(f.Key) && s.overrides[f.Key].Percentage == 0 {
-		return nil
-	}
-	return slices.DeleteFunc(dependsOn(f), s.enabled)
 }
 
 // find returns the flag, or an error that lists those that exist.

@@ -3,10 +3,9 @@
 package flags
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -34,6 +33,34 @@ func (d *definitions) trouble() error {
 	return d.broken
 }
 
+// firstDefinitions reads the files at start. Where they are broken, the last good ones hold if they were
+// stored: a file that broke while the agent ran must not keep it from starting again.
+func (e *flagsExtension) firstDefinitions(ctx context.Context) (*flagd.Set, error) {
+	read, err := readFiles(e.cfg.Files)
+	var set *flagd.Set
+	if err == nil {
+		set, err = read.parse(e.cfg.Files)
+	}
+	if err == nil {
+		e.definitions.sum = read.sum
+		e.store.keepFiles(e.cfg.Files, read)
+		return set, nil
+	}
+	err = fmt.Errorf("files: %w", err)
+	last, ok := e.store.goodFiles(ctx, e.cfg.Files)
+	if !ok {
+		return nil, err
+	}
+	set, lastErr := last.parse(e.cfg.Files)
+	if lastErr != nil {
+		return nil, err
+	}
+	e.definitions.sum = read.sum
+	e.definitions.broken = err
+	e.reportBroken(err)
+	return set, nil
+}
+
 // reload reads the files and makes them hold, where they changed and are sound.
 func (e *flagsExtension) reload() {
 	d := &e.definitions
@@ -56,10 +83,14 @@ func (e *flagsExtension) reload() {
 		return
 	}
 	if d.broken == nil || d.broken.Error() != err.Error() {
-		e.logger.Error("Flag definitions are broken: the last good ones hold", zap.Error(err))
-		e.status(componentstatus.NewRecoverableErrorEvent(fmt.Errorf("flag definitions are broken, the last good ones hold: %w", err)))
+		e.reportBroken(err)
 	}
 	d.broken = err
+}
+
+func (e *flagsExtension) reportBroken(err error) {
+	e.logger.Error("Flag definitions are broken: the last good ones hold", zap.Error(err))
+	e.status(componentstatus.NewRecoverableErrorEvent(fmt.Errorf("flag definitions are broken, the last good ones hold: %w", err)))
 }
 
 // take makes what was read hold, unless it would leave a component's handle without its flag.
@@ -79,6 +110,7 @@ func (e *flagsExtension) take(read contents) error {
 	n := s.next(set, s.overrides, e.host, e.bound, now())
 	e.install(s, n, causeDefinitions, byFiles)
 	e.warn(n)
+	e.store.keepFiles(e.cfg.Files, read)
 	e.logger.Info("Flag definitions loaded", zap.Strings("files", e.cfg.Files), zap.Int("flags", len(set.Flags)))
 	return nil
 }
@@ -98,38 +130,6 @@ func (e *flagsExtension) warn(s *state) {
 			}
 		}
 	}
-}
-
-// checkDependencies refuses definitions whose dependencies lead nowhere or in a circle.
-func checkDependencies(set *flagd.Set) error {
-	var errs []error
-	for _, f := range set.Flags {
-		for _, name := range dependsOn(f) {
-			if on, ok := set.Flag(name); !ok || on.Type != flagd.Boolean {
-				errs = append(errs, fmt.Errorf("flag %q depends on %q, which is no boolean flag", f.Key, name))
-			}
-		}
-		if circle := circleFrom(set, f, nil); circle != nil {
-			errs = append(errs, fmt.Errorf("flags depend on each other in a circle: %s", strings.Join(circle, " > ")))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// circleFrom follows dependencies until one is met twice.
-func circleFrom(set *flagd.Set, f *flagd.Flag, path []string) []string {
-	if slices.Contains(path, f.Key) {
-		return append(path, f.Key)
-	}
-	path = append(slices.Clone(path), f.Key)
-	for _, name := range dependsOn(f) {
-		if on, ok := set.Flag(name); ok {
-			if circle := circleFrom(set, on, path); circle != nil {
-				return circle
-			}
-		}
-	}
-	return nil
 }
 
 // watchTime lets rules that read the time take effect in handles.

@@ -8,6 +8,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
 // oneFlag is a definition file of one boolean flag.
@@ -174,4 +178,75 @@ func TestRulesThatReadTheTimeTakeEffectInHandles(t *testing.T) {
 	require.NoError(t, err)
 	eventually(t, h.Enabled, "the time has come")
 	require.GreaterOrEqual(t, time.Now().Unix(), at)
+}
+
+// reporter is a host that keeps what components report of themselves.
+type reporter struct {
+	component.Host
+	events chan *componentstatus.Event
+}
+
+func (r reporter) Report(event *componentstatus.Event) { r.events <- event }
+
+func TestBrokenFileShowsInTheStatusAndTheMetric(t *testing.T) {
+	file := fileOf(t, "f.json", oneFlag(true))
+	telemetry := componenttest.NewTelemetry()
+	set := settings()
+	set.TelemetrySettings = telemetry.NewTelemetrySettings()
+	e, err := newExtension(set, configOf(file))
+	require.NoError(t, err)
+	host := reporter{nopHost, make(chan *componentstatus.Event, 10)}
+	require.NoError(t, e.Start(t.Context(), host))
+	defer func() { require.NoError(t, e.Shutdown(t.Context())) }()
+	broken := func() int64 {
+		m, err := telemetry.GetMetric("otelcol_feature_flags_definitions_broken")
+		require.NoError(t, err)
+		return m.Data.(metricdata.Gauge[int64]).DataPoints[0].Value
+	}
+	require.Zero(t, broken())
+	write(t, file, "{")
+	event := <-host.events
+	require.Equal(t, componentstatus.StatusRecoverableError, event.Status())
+	require.ErrorContains(t, event.Err(), "f.json")
+	eventually(t, func() bool { return broken() == 1 }, "the metric")
+	write(t, file, oneFlag(false))
+	require.Equal(t, componentstatus.StatusOK, (<-host.events).Status())
+	eventually(t, func() bool { return broken() == 0 }, "the metric")
+	reloads, err := telemetry.GetMetric("otelcol_feature_flags_reloads")
+	require.NoError(t, err)
+	require.Len(t, reloads.Data.(metricdata.Sum[int64]).DataPoints, 2)
+}
+
+// A file that broke while the agent ran does not keep it from starting again.
+func TestLastGoodDefinitionsHoldAfterARestart(t *testing.T) {
+	dir, file := t.TempDir(), fileOf(t, "f.json", oneFlag(false))
+	configure := func(cfg *Config) { cfg.Files = []string{file} }
+	e, stop := withFileStorage(t, dir, configure)
+	write(t, file, oneFlag(true))
+	eventually(t, func() bool { return e.States()["f"] }, "the change")
+	stop()
+
+	write(t, file, "{")
+	e, stop = withFileStorage(t, dir, configure)
+	require.True(t, e.States()["f"])
+	require.ErrorContains(t, e.definitions.trouble(), "f.json")
+	write(t, file, oneFlag(false))
+	eventually(t, func() bool { return !e.States()["f"] && e.definitions.trouble() == nil }, "mended")
+	stop()
+
+	write(t, file, "{")
+	_, _, err := startStored(mustFileStorage(t, dir), func(cfg *Config) { cfg.Files = []string{file, shipped} })
+	require.ErrorContains(t, err, "f.json", "other files are another configuration")
+}
+
+func TestFlagsThatComeAndGoAreTold(t *testing.T) {
+	file := fileOf(t, "f.json", oneFlag(true))
+	e := started(t, func(cfg *Config) { cfg.Files = []string{file} })
+	write(t, file, `{"flags":{"g":{"state":"ENABLED","variants":{"a":"x"},"defaultVariant":"a"}}}`)
+	came, err := e.Events().Next(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "flag g changed from the application's default to a by definitions", came.Body)
+	went, err := e.Events().Next(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "flag f changed from on to the application's default by definitions", went.Body)
 }

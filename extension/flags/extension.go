@@ -5,7 +5,8 @@ package flags
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,8 +56,9 @@ type flagsExtension struct {
 	bound []string   // names of the bound flags; the index is the slot
 
 	collectorHost component.Host
-	stop          chan struct{}
-	running       sync.WaitGroup
+
+	stop    chan struct{}
+	running sync.WaitGroup
 }
 
 func newExtension(set extension.Settings, cfg *Config) (*flagsExtension, error) {
@@ -92,31 +94,34 @@ func (e *flagsExtension) Dependencies() []component.ID {
 func (e *flagsExtension) Events() *extevent.Buffer { return e.events }
 
 // Start reads definitions and overrides. Components bind their handles after it.
-func (e *flagsExtension) Start(ctx context.Context, host component.Host) error {
+func (e *flagsExtension) Start(ctx context.Context, host component.Host) (err error) {
 	e.collectorHost = host
-	read, err := readFiles(e.cfg.Files)
-	if err != nil {
-		return fmt.Errorf("files: %w", err)
-	}
-	set, err := read.parse(e.cfg.Files)
-	if err != nil {
-		return fmt.Errorf("files: %w", err)
-	}
 	overrides, trouble, err := e.store.open(ctx, host, e.set.ID)
 	if err != nil {
 		return err
 	}
-	if e.watcher, err = newWatcher(e.cfg.Files, e.reload, e.logger); err != nil {
-		return errors.Join(err, e.store.close(ctx))
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.store.close(ctx))
+		}
+	}()
+	set, err := e.firstDefinitions(ctx)
+	if err != nil {
+		return err
 	}
-	e.definitions.sum = read.sum
 	e.begin(set, overrides, trouble)
-	if err := errors.Join(e.observe(), e.ofrep.listen(ctx, host, e.set.TelemetrySettings, e.spawn)); err != nil {
-		return errors.Join(err, e.watcher.close(), e.store.close(ctx))
+	watcher, err := newWatcher(e.cfg.Files, e.reload, e.logger)
+	if err != nil {
+		return err
 	}
+	if err := errors.Join(e.observe(), e.ofrep.listen(ctx, host, e.set.TelemetrySettings, e.spawn)); err != nil {
+		e.telemetry.Shutdown()
+		return errors.Join(err, watcher.close())
+	}
+	e.watcher = watcher
 	e.spawn(func() { e.store.run(e.stop) })
 	e.spawn(func() { e.dispatcher.run(e.stop) })
-	e.spawn(func() { e.watcher.run(e.stop) })
+	e.spawn(func() { watcher.run(e.stop) })
 	e.spawn(func() { e.watchTime(e.stop) })
 	return nil
 }
@@ -131,6 +136,9 @@ func (e *flagsExtension) begin(set *flagd.Set, overrides map[string]override, tr
 		by := flag.Author{Name: "feature_flags", Reason: "at start: " + trouble.Error()}
 		first.overrides = first.with(migrationsOff(set, by, now()))
 		e.logger.Error("Overrides of flags are lost or unreadable: all migration flags are false", zap.Error(trouble))
+	}
+	if len(overrides) > 0 {
+		e.logger.Info("Overrides of flags restored", zap.Strings("flags", slices.Sorted(maps.Keys(overrides))))
 	}
 	n := first.next(set, first.overrides, e.host, e.bound, now())
 	e.state.Store(n)

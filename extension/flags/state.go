@@ -5,7 +5,6 @@ package flags
 
 import (
 	"maps"
-	"strings"
 	"sync"
 	"time"
 
@@ -69,11 +68,6 @@ const (
 func isMigration(f *flagd.Flag) bool {
 	migration, _ := f.Metadata[metaMigration].(bool)
 	return migration && f.Type == flagd.Boolean
-}
-
-func dependsOn(f *flagd.Flag) []string {
-	listed, _ := f.Metadata[metaDependsOn].(string)
-	return strings.FieldsFunc(listed, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // next builds the state that follows s with other definitions or overrides. slots are the names of the bound flags.

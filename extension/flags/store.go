@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 
 const (
 	storeKey      = "overrides"
+	lastGoodKey   = "definitions"          // the last good definition files
 	unreadableKey = "overrides.unreadable" // what could not be read, kept for people
 	storeFormat   = 1
 
@@ -47,6 +49,7 @@ type store struct {
 	mu      sync.Mutex
 	latest  *state        // to be written
 	written uint64        // version that is on the disk
+	files   []byte        // definition files to be written, nil: none
 	err     error         // of the last attempt
 	changed chan struct{} // closed and replaced when written or err changes
 	wake    chan struct{}
@@ -201,6 +204,9 @@ func (s *store) run(stop <-chan struct{}) {
 }
 
 func (s *store) write() error {
+	if err := s.writeFiles(); err != nil {
+		s.logger.Warn("Flag definitions could not be stored", zap.Error(err)) // the overrides matter more
+	}
 	s.mu.Lock()
 	n := s.latest
 	done := n == nil || s.written >= n.version
@@ -236,6 +242,57 @@ func (s *store) writeState(n *state) error {
 		return err
 	}
 	return s.mark()
+}
+
+// lastGood is definition files as stored: what holds where those on the disk are broken at start.
+type lastGood struct {
+	Files []string `json:"files"`
+	Data  [][]byte `json:"data"`
+}
+
+// keepFiles stores good definition files, some time later.
+func (s *store) keepFiles(files []string, c contents) {
+	if s.client == nil {
+		return
+	}
+	raw, err := json.Marshal(lastGood{Files: files, Data: c.data})
+	if err != nil { // strings and bytes always encode
+		panic(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.files = raw
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *store) writeFiles() error {
+	s.mu.Lock()
+	raw := s.files
+	s.files = nil
+	s.mu.Unlock()
+	if raw == nil {
+		return nil
+	}
+	return s.client.Set(context.Background(), lastGoodKey, raw)
+}
+
+// goodFiles returns what keepFiles stored last of the same files.
+func (s *store) goodFiles(ctx context.Context, files []string) (contents, bool) {
+	if s.client == nil {
+		return contents{}, false
+	}
+	raw, err := s.client.Get(ctx, lastGoodKey)
+	if err != nil {
+		return contents{}, false
+	}
+	var last lastGood
+	if json.Unmarshal(raw, &last) != nil || !slices.Equal(last.Files, files) || len(last.Data) != len(files) {
+		return contents{}, false
+	}
+	return contents{data: last.Data}, true
 }
 
 // marked says whether overrides were ever stored.

@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 
 	"github.com/foundation-agent/foundation-agent/extension/flags/internal/metadata"
+	"github.com/foundation-agent/foundation-agent/internal/flagd"
 )
 
 var storageID = component.MustNewID("file_storage")
@@ -297,4 +298,32 @@ func TestMissingStorageIsAnError(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorContains(t, ext.Start(context.Background(), nopHost), `storage: extension "other_storage"`)
 	require.NoError(t, ext.Shutdown(context.Background()))
+}
+
+func mustFileStorage(t *testing.T, dir string) component.Component {
+	t.Helper()
+	ext, err := fileStorage(dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, ext.Shutdown(context.Background())) })
+	return ext
+}
+
+func FuzzDecodeOverrides(f *testing.F) {
+	f.Add([]byte(`{"format":1,"overrides":{"f":{"kind":"value","value":true,"by":{"author":"a","reason":"r"},"at":"2026-11-22T10:00:00Z"}}}`))
+	f.Add([]byte(`{"format":1,"overrides":{"f":{"kind":"percentage","percentage":1e300}}}`))
+	f.Add([]byte(`{"format":2}`))
+	definitions, err := readFiles([]string{shipped})
+	require.NoError(f, err)
+	set, err := definitions.parse([]string{shipped})
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		overrides, err := decodeOverrides(raw)
+		if err != nil {
+			return
+		}
+		for _, flag := range set.Flags {
+			overrides[flag.Key] = overrides["f"]
+		}
+		(&state{}).next(set, overrides, flagd.KeyContext("host"), nil, time.Time{}).staticEntries()
+	})
 }
