@@ -31,6 +31,7 @@ type TopKey struct {
 type RuleReport struct {
 	DryRun          bool     `json:"dry_run"`
 	In              float64  `json:"in"`
+	Restored        float64  `json:"restored"` // in and restored are out, held and refused
 	Out             float64  `json:"out"`
 	Held            float64  `json:"held"`
 	Refused         float64  `json:"refused"`
@@ -57,7 +58,7 @@ func (p *dedupProcessor) reports() map[string]*RuleReport {
 	tops := make([][]busy, len(p.table.rules))
 	for i, r := range p.table.rules {
 		s := &r.stats
-		all[i] = &RuleReport{DryRun: r.dryRun, In: s.in.load(), Out: s.out.load(), Held: s.held.load(), Refused: s.refused.load(),
+		all[i] = &RuleReport{DryRun: r.dryRun, In: s.in.load(), Restored: s.restored.load(), Out: s.out.load(), Held: s.held.load(), Refused: s.refused.load(),
 			Suppressed: s.suppressed.Load(), SampledOut: s.sampledOut.Load(), Batched: s.batched.Load(),
 			Summaries: s.summaries.Load(), Evicted: s.evicted.Load(), TopKeys: []TopKey{}}
 		if all[i].In > 0 {
@@ -69,7 +70,7 @@ func (p *dedupProcessor) reports() map[string]*RuleReport {
 		s.each(func(_ uint32, e *entry) {
 			report := all[e.rule]
 			report.Keys++
-			report.Bytes += entryBytes + 2*bucketBytes
+			report.Bytes += int64(entryBytes + 2*bucketBytes)
 			h := s.heldBy(e)
 			if h == nil {
 				return

@@ -156,7 +156,7 @@ func (t *table) suppress(keys []storedEntry, now int64) (added int64) {
 	for _, stored := range keys {
 		s := t.shardOf(stored.entry.key)
 		s.mu.Lock()
-		known := s.index.find(stored.entry.key, &s.slab) != 0 || s.index.used >= t.maxKeys
+		known := s.index.find(stored.entry.key, s.slab) != 0 || s.index.used >= t.maxKeys
 		s.mu.Unlock()
 		if !known {
 			t.restore(stored, now)
@@ -180,7 +180,7 @@ func (t keysTable) Rebuild(context.Context) (int64, error) {
 
 func (s *shard) rebuild() {
 	s.index = newIndex()
-	s.wheel = wheel{slab: &s.slab, current: s.wheel.current}
+	s.wheel = wheel{slab: s.slab, current: s.wheel.current}
 	s.each(func(slot uint32, e *entry) {
 		s.index.insert(e.key, slot)
 		if e.bucket = noBucket; e.length > 0 {

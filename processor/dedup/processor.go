@@ -50,6 +50,7 @@ type dedupProcessor struct {
 	telemetry *metadata.TelemetryBuilder
 	state     *state // nil without storage
 	stops     []func()
+	started   bool
 }
 
 func newProcessor(set processor.Settings, cfg *Config, next consumer.Logs) (*dedupProcessor, error) {
@@ -175,6 +176,7 @@ func (p *dedupProcessor) Start(ctx context.Context, h component.Host) (err error
 		return err
 	}
 	p.outlet.start()
+	p.started = true
 	return nil
 }
 
@@ -228,8 +230,8 @@ const shutdownGrace = 10 * time.Second
 
 // Shutdown delivers what is held, or stores it, as on_shutdown says. The pipeline sends no more records by then.
 func (p *dedupProcessor) Shutdown(ctx context.Context) error {
-	if p.outlet == nil {
-		return nil // never started
+	if !p.started {
+		return nil // Start has cleaned up after itself
 	}
 	p.outlet.stop()
 	var err error

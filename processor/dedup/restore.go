@@ -196,7 +196,7 @@ func (r *restorer) restoreReservoir(to *rule, res *storedReservoir, now int64) {
 	for _, place := range places {
 		if s := res.samples[place]; to != nil && to.reservoir != nil && len(to.reservoir.samples) < to.reservoir.size {
 			to.reservoir.samples = append(to.reservoir.samples, s)
-			to.stats.held.add(s.weight)
+			to.stats.restore(s.weight)
 		} else {
 			leaving = append(leaving, s)
 		}
@@ -209,7 +209,7 @@ func (r *restorer) restoreReservoir(to *rule, res *storedReservoir, now int64) {
 			to = r.p.table.removed()
 		}
 		for _, s := range leaving {
-			to.stats.held.add(s.weight)
+			to.stats.restore(s.weight)
 		}
 		r.p.outlet.queue = append(r.p.outlet.queue, r.p.outlet.sampleOf(to, leaving, now)...)
 	}
@@ -224,7 +224,7 @@ func (t *table) restore(stored storedEntry, now int64) {
 	if stored.rule == nil {
 		if h := stored.held; h != nil && h.weight > 0 {
 			removed := t.removed()
-			removed.stats.held.add(h.weight)
+			removed.stats.restore(h.weight)
 			s.post(&parcel{id: identity{e.key, e.start}, kind: e.kind, led: e.state&leads != 0, rule: removed, held: h})
 		}
 		return
@@ -244,7 +244,7 @@ func (t *table) restore(stored storedEntry, now int64) {
 		s.helds[at.held] = stored.held
 		s.bytes += stored.held.bytes() - before
 		if !stored.rule.dryRun {
-			stored.rule.stats.held.add(stored.held.weight)
+			stored.rule.stats.restore(stored.held.weight)
 		}
 	}
 }
@@ -256,7 +256,7 @@ func (t *table) restoreParcel(p *parcel) {
 	s.waiting[p.id] = p
 	s.last = max(s.last, p.id.start)
 	t.waiting.add(1, p.bytes())
-	p.rule.stats.held.add(p.held.weight)
+	p.rule.stats.restore(p.held.weight)
 }
 
 // removed is the rule that stands for those that are no longer configured.

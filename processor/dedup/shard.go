@@ -9,7 +9,7 @@ type shard struct {
 	table *table
 
 	mu      sync.Mutex
-	slab    slab
+	slab    *slab
 	index   index
 	wheel   wheel
 	newest  uint32 // LRU
@@ -25,13 +25,13 @@ type shard struct {
 
 func newShard(t *table, now int64) *shard {
 	s := &shard{table: t, slab: newSlab(), index: newIndex(), helds: make([]*held, 1), waiting: map[identity]*parcel{}}
-	s.wheel = wheel{slab: &s.slab, current: now / tick}
+	s.wheel = wheel{slab: s.slab, current: now / tick}
 	return s
 }
 
 // decide gives a record its verdict, and reserves what it needs. Only commit counts it.
 func (s *shard) decide(p *planned, now int64, plan uint32) {
-	slot := s.index.find(p.key, &s.slab)
+	slot := s.index.find(p.key, s.slab)
 	if slot != 0 && s.slab.at(slot).end() <= now && !s.expire(slot, now) {
 		slot = 0
 	}
@@ -86,7 +86,7 @@ func (s *shard) cancel(p *planned) {
 
 // hold adds to what the entry of a key holds, and returns that; the entry is made where there is none.
 func (s *shard) hold(k key, kind uint8, r *rule, window uint32, a *addition, now int64) *held {
-	slot := s.index.find(k, &s.slab)
+	slot := s.index.find(k, s.slab)
 	if slot != 0 {
 		if e := s.slab.at(slot); e.length != 0 && e.end() <= now && !s.expire(slot, now) {
 			slot = 0
@@ -116,7 +116,7 @@ func (s *shard) hold(k key, kind uint8, r *rule, window uint32, a *addition, now
 
 // takeCarry takes the weight that waits under a key to ride on a record, and the record that stands for it.
 func (s *shard) takeCarry(k key) (float64, *kept) {
-	slot := s.index.find(k, &s.slab)
+	slot := s.index.find(k, s.slab)
 	if slot == 0 {
 		return 0, nil
 	}

@@ -2,6 +2,13 @@
 
 package dedup
 
+import (
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
 // Kinds of entries.
 const (
 	kindKey   = iota // an event's key and its window
@@ -36,18 +43,22 @@ type entry struct {
 func (e *entry) end() int64 { return e.start + int64(e.length)*1e6 }
 
 const (
-	chunkShift = 10 // 1,024 entries: 56 KiB
+	chunkShift = 12 // 4,096 entries: 224 KiB
 	chunkMask  = 1<<chunkShift - 1
+	chunkBytes = entryBytes << chunkShift
 )
 
-// slab hands out slots, from 1.
+// slab hands out slots, from 1. Its chunks are mapped beside the garbage collector's heap: a million keys there
+// would let the heap grow by twice their size before it is collected, though entries hold nothing to collect.
 type slab struct {
 	chunks [][]entry
 	next   uint32 // never handed out yet
 	free   uint32 // list through entry.wheelNext
 }
 
-func newSlab() slab { return slab{next: 1} }
+const entryBytes = int(unsafe.Sizeof(entry{}))
+
+func newSlab() *slab { return &slab{next: 1} }
 
 func (s *slab) at(slot uint32) *entry { return &s.chunks[slot>>chunkShift][slot&chunkMask] }
 
@@ -58,10 +69,20 @@ func (s *slab) take() uint32 {
 	}
 	slot := s.next
 	if int(slot>>chunkShift) == len(s.chunks) {
-		s.chunks = append(s.chunks, make([]entry, 1<<chunkShift))
+		s.chunks = append(s.chunks, s.newChunk())
 	}
 	s.next++
 	return slot
+}
+
+// newChunk maps memory that is given back when the slab is no longer reachable.
+func (s *slab) newChunk() []entry {
+	raw, err := unix.Mmap(-1, 0, chunkBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil { // no more mappings: the heap does as well
+		return make([]entry, 1<<chunkShift)
+	}
+	runtime.AddCleanup(s, func(raw []byte) { _ = unix.Munmap(raw) }, raw)
+	return unsafe.Slice((*entry)(unsafe.Pointer(unsafe.SliceData(raw))), 1<<chunkShift)
 }
 
 func (s *slab) give(slot uint32) {
@@ -70,6 +91,4 @@ func (s *slab) give(slot uint32) {
 }
 
 // bytes that the slab takes.
-func (s *slab) bytes() int64 { return int64(len(s.chunks)) << chunkShift * entryBytes }
-
-const entryBytes = 56
+func (s *slab) bytes() int64 { return int64(len(s.chunks) * chunkBytes) }

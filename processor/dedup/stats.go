@@ -29,7 +29,7 @@ func (t *total) load() float64 { return math.Float64frombits(t.bits.Load()) }
 
 // ruleStats are weights and numbers of records since the start; held is what is held now.
 type ruleStats struct {
-	in, out, refused, held                              total
+	in, restored, out, refused, held                    total
 	suppressed, sampledOut, batched, summaries, evicted atomic.Int64
 }
 
@@ -40,6 +40,12 @@ func (s *ruleStats) take(t *tally) {
 	addInt(&s.suppressed, t.suppressed)
 	addInt(&s.sampledOut, t.sampledOut)
 	addInt(&s.batched, t.batched)
+}
+
+// restore counts weight that is held again after a restart.
+func (s *ruleStats) restore(weight float64) {
+	s.restored.add(weight)
+	s.held.add(weight)
 }
 
 func addInt(to *atomic.Int64, n int64) {
@@ -79,6 +85,9 @@ func (p *dedupProcessor) observe(b *metadata.TelemetryBuilder) error {
 	for _, register := range []func() error{
 		func() error {
 			return b.RegisterEventDedupInCallback(weights(func(s *ruleStats) *total { return &s.in }))
+		},
+		func() error {
+			return b.RegisterEventDedupRestoredCallback(weights(func(s *ruleStats) *total { return &s.restored }))
 		},
 		func() error {
 			return b.RegisterEventDedupOutCallback(weights(func(s *ruleStats) *total { return &s.out }))

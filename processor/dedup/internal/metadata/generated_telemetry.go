@@ -38,6 +38,7 @@ type TelemetryBuilder struct {
 	EventDedupOut           metric.Float64ObservableCounter
 	EventDedupQueued        metric.Int64ObservableGauge
 	EventDedupRefused       metric.Float64ObservableCounter
+	EventDedupRestored      metric.Float64ObservableCounter
 	EventDedupSampledOut    metric.Int64ObservableCounter
 	EventDedupStripped      metric.Int64ObservableCounter
 	EventDedupSummaries     metric.Int64ObservableCounter
@@ -197,6 +198,21 @@ func (builder *TelemetryBuilder) RegisterEventDedupRefusedCallback(cb metric.Flo
 		cb(ctx, &observerFloat64{inst: builder.EventDedupRefused, obs: o})
 		return nil
 	}, builder.EventDedupRefused)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterEventDedupRestoredCallback sets callback for observable EventDedupRestored metric.
+func (builder *TelemetryBuilder) RegisterEventDedupRestoredCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.EventDedupRestored, obs: o})
+		return nil
+	}, builder.EventDedupRestored)
 	if err != nil {
 		return err
 	}
@@ -376,6 +392,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.EventDedupRefused, err = builder.meter.Float64ObservableCounter(
 		"otelcol_event_dedup_refused",
 		metric.WithDescription("Weight of the records that the next consumer refused for good, by rule. [Alpha]"),
+		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.EventDedupRestored, err = builder.meter.Float64ObservableCounter(
+		"otelcol_event_dedup_restored",
+		metric.WithDescription("Weight that was held when the processor stopped, and was taken from storage at the start, by rule. In and restored are out, held and refused. [Alpha]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
