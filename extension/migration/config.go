@@ -19,7 +19,7 @@ type Config struct {
 	Storage component.ID `mapstructure:"storage"`
 	// Control is the control extension, whose tables preview reads and whose self-checks verify runs. Optional.
 	Control *component.ID `mapstructure:"control"`
-	// Registry is the agent_registry extension, asked for the versions of what runs here. Optional.
+	// Registry is the agent_registry extension, asked for the versions and vitals of what runs here. Optional.
 	Registry *component.ID `mapstructure:"registry"`
 
 	// Interval between two samples of all signals, each followed by a verdict on every criterion.
@@ -39,7 +39,8 @@ type Config struct {
 	// HistoryLimit is how many entries of history are kept; the oldest go first.
 	HistoryLimit int `mapstructure:"history_limit"`
 
-	// Sources that signals are read from, by name. "self", the agent's own telemetry, is always there.
+	// Sources that signals are read from, by name. Always there are "self", the agent's own telemetry, and
+	// "vitals", the numbers that registered agents send with their heartbeats.
 	Sources map[string]SourceConfig `mapstructure:"sources"`
 	// Signals by name: the numbers that criteria are about.
 	Signals map[string]SignalConfig `mapstructure:"signals"`
@@ -91,7 +92,11 @@ type ReportConfig struct {
 	_ struct{}
 }
 
-const selfSource = "self"
+// Sources that are there without being configured.
+const (
+	selfSource   = "self"   // the agent's own telemetry
+	vitalsSource = "vitals" // of the registered agents; empty where registry: is not set
+)
 
 func createDefaultConfig() component.Config {
 	return &Config{

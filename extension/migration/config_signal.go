@@ -22,13 +22,13 @@ type SignalConfig struct {
 	// Source that it is read from; "self" where empty. Not for ratios.
 	Source string `mapstructure:"source"`
 	// Metric is the name of the family in a self or prometheus source, with or without the suffixes that
-	// exporters add for unit and type (_seconds, _bytes, _total).
+	// exporters add for unit and type (_seconds, _bytes, _total); in vitals, the name of one.
 	Metric string `mapstructure:"metric"`
 	// Labels that a series must carry to be counted; others are summed up.
 	Labels map[string]string `mapstructure:"labels"`
 	// Query for a promql source. Its result must be a scalar or one series.
 	Query string `mapstructure:"query"`
-	// Stat is what is made of the series: value, rate (a second), increase, mean, p50 … p99 (of
+	// Stat is what is made of the series: value (their sum), mean, rate (a second), increase, p50 … p99 (of
 	// histograms), growth_per_hour, or ratio.
 	Stat string `mapstructure:"stat"`
 	// Dividend and Divisor are the names of the signals that a ratio divides.

@@ -18,6 +18,7 @@ const (
 	sourceSelf       = "self"       // the agent's own telemetry, by its own Prometheus endpoint
 	sourcePrometheus = "prometheus" // a Prometheus or OpenMetrics endpoint
 	sourcePromQL     = "promql"     // a Prometheus server, asked by queries
+	sourceVitals     = "vitals"     // what registered agents send with their heartbeats
 )
 
 // SourceConfig is a place that numbers are read from.
@@ -43,6 +44,8 @@ func (c *Config) validateSources() error {
 		s := c.Sources[name]
 		key := "sources::" + name
 		switch {
+		case name == vitalsSource:
+			errs = append(errs, fmt.Errorf("%s: the name is taken: those are the vitals of registered agents", key))
 		case s.Type != sourceSelf && s.Type != sourcePrometheus && s.Type != sourcePromQL:
 			errs = append(errs, fmt.Errorf("%s::type: %q: must be %s, %s or %s", key, s.Type, sourceSelf, sourcePrometheus, sourcePromQL))
 		case (name == selfSource) != (s.Type == sourceSelf):
@@ -59,17 +62,19 @@ func (c *Config) sourceType(name string) string {
 	if s, ok := c.Sources[name]; ok {
 		return s.Type
 	}
-	if name == selfSource {
+	switch {
+	case name == selfSource:
 		return sourceSelf
+	case name == vitalsSource:
+		return sourceVitals
 	}
 	return ""
 }
 
 func (c *Config) sourceNames() string {
-	names := slices.Collect(maps.Keys(c.Sources))
-	if _, ok := c.Sources[selfSource]; !ok {
-		names = append(names, selfSource)
+	names := map[string]bool{selfSource: true, vitalsSource: true}
+	for name := range c.Sources {
+		names[name] = true
 	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
+	return strings.Join(slices.Sorted(maps.Keys(names)), ", ")
 }

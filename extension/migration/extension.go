@@ -20,6 +20,7 @@ import (
 	"github.com/foundation-agent/foundation-agent/extension/migration/internal/series"
 	"github.com/foundation-agent/foundation-agent/extension/migration/internal/signal"
 	"github.com/foundation-agent/foundation-agent/extension/migration/internal/store"
+	"github.com/foundation-agent/foundation-agent/internal/agents"
 	"github.com/foundation-agent/foundation-agent/internal/extevent"
 	"github.com/foundation-agent/foundation-agent/internal/flag"
 	"github.com/foundation-agent/foundation-agent/internal/host"
@@ -45,7 +46,8 @@ type migration struct {
 	watch     *watch
 	book      *baseline.Book
 	series    *series.Series
-	own       *signal.Scraper // of the agent's own metrics
+	own       signal.Reader   // of the agent's own metrics
+	agents    agents.Observer // nil without a registry
 	monitored flag.Handle     // metrics and status events are wanted
 	closers   []func()
 
@@ -102,6 +104,11 @@ func (m *migration) start(ctx context.Context, h component.Host) error {
 	}
 	if m.monitored, err = flags.Bind(m.cfg.MonitoringFlag); err != nil {
 		return fmt.Errorf("monitoring_flag: %w", err)
+	}
+	if m.cfg.Registry != nil {
+		if m.agents, err = host.Extension[agents.Observer](h, "registry", *m.cfg.Registry); err != nil {
+			return err
+		}
 	}
 	if err := m.openStore(ctx, h); err != nil {
 		return err

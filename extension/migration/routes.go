@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/foundation-agent/foundation-agent/internal/door"
@@ -53,7 +54,15 @@ func (m *migration) historyOf(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{"history": m.rollout.entries(from, to)}, nil
+	entries := m.rollout.entries(from, to)
+	if text := r.URL.Query().Get("limit"); text != "" {
+		limit, err := strconv.Atoi(text)
+		if err != nil || limit < 1 {
+			return nil, refuse(http.StatusBadRequest, "invalid_parameter", fmt.Sprintf("limit is %q: allowed are whole numbers from 1", text))
+		}
+		entries = entries[max(0, len(entries)-limit):]
+	}
+	return operator.MigrationHistory{Entries: entries}, nil
 }
 
 func (m *migration) previewOf(r *http.Request) (any, error) {

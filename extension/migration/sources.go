@@ -21,7 +21,7 @@ const sampleTimeout = 10 * time.Second
 func (m *migration) newSampler(ctx context.Context, h component.Host) (*signal.Sampler, error) {
 	cfg := signal.Config{
 		Specs:    m.specs(),
-		Scrapers: map[string]*signal.Scraper{},
+		Readers:  map[string]signal.Reader{},
 		Queriers: map[string]*signal.Querier{},
 		Timeout:  min(m.cfg.Interval, sampleTimeout),
 	}
@@ -30,11 +30,15 @@ func (m *migration) newSampler(ctx context.Context, h component.Host) (*signal.S
 			return nil, fmt.Errorf("sources::%s: %w", name, err)
 		}
 	}
-	m.own = cfg.Scrapers[selfSource]
+	m.own = cfg.Readers[selfSource]
 	return signal.NewSampler(cfg), nil
 }
 
 func (m *migration) addSource(ctx context.Context, h component.Host, cfg *signal.Config, name string) error {
+	if name == vitalsSource {
+		cfg.Readers[name] = signal.Vitals{Agents: m.agents}
+		return nil
+	}
 	source, ok := m.cfg.Sources[name]
 	if !ok {
 		source = SourceConfig{Type: sourceSelf, ClientConfig: confighttp.NewDefaultClientConfig()}
@@ -52,7 +56,7 @@ func (m *migration) addSource(ctx context.Context, h component.Host, cfg *signal
 	case source.Endpoint == "":
 		url = m.self.URL
 	}
-	cfg.Scrapers[name] = &signal.Scraper{URL: url, Client: client}
+	cfg.Readers[name] = &signal.Scraper{URL: url, Client: client}
 	return nil
 }
 

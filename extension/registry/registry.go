@@ -97,6 +97,9 @@ func (r *registry) All() ([]*agents.Agent, error) {
 	return r.all(), nil
 }
 
+// Registered implements agents.Observer.
+func (r *registry) Registered() []*agents.Agent { return r.all() }
+
 func (r *registry) all() []*agents.Agent {
 	all := make([]*agents.Agent, 0, r.byID.Len())
 	for _, e := range r.byID.All() {

@@ -94,6 +94,13 @@ type Directory interface {
 	Watch(fn func(Event)) (stop func())
 }
 
+// Observer is what the agent_registry extension offers to those who watch over the agents themselves: it
+// answers while reads are switched off for callers.
+type Observer interface {
+	// Registered returns every agent, in no order.
+	Registered() []*Agent
+}
+
 // Duration is a time.Duration that JSON shows as Go writes it: "30s".
 type Duration time.Duration
 

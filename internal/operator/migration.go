@@ -74,6 +74,12 @@ type MigrationSource struct {
 	Error string `json:"error,omitempty"`
 }
 
+// MigrationHistory is what GET /v1/migration/history answers: entries of a time (from, to), oldest first,
+// the last ones where there are more than limit.
+type MigrationHistory struct {
+	Entries []MigrationEntry `json:"entries"`
+}
+
 // MigrationEntry is one entry of the history.
 type MigrationEntry struct {
 	Seq       uint64               `json:"seq"`

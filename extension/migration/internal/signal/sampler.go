@@ -24,10 +24,15 @@ type Sample struct {
 	Versions []string
 }
 
+// Reader reads a source that gives all its metrics at once. Safe for concurrent use.
+type Reader interface {
+	Scrape(ctx context.Context) (Families, error)
+}
+
 // Config of a Sampler.
 type Config struct {
 	Specs    []Spec
-	Scrapers map[string]*Scraper // by source
+	Readers  map[string]Reader   // by source
 	Queriers map[string]*Querier // by source
 	// Timeout of one source in one sample.
 	Timeout time.Duration
@@ -96,9 +101,9 @@ func (s *Sampler) ask(ctx context.Context) *answers {
 	defer cancel()
 	got := &answers{families: map[string]Families{}, queries: map[string]guard.Value{}, errors: map[string]error{}}
 	var wg sync.WaitGroup
-	for name, scraper := range s.cfg.Scrapers {
+	for name, reader := range s.cfg.Readers {
 		wg.Go(func() {
-			families, err := scraper.Scrape(ctx)
+			families, err := reader.Scrape(ctx)
 			got.mu.Lock()
 			defer got.mu.Unlock()
 			if err != nil {

@@ -11,6 +11,7 @@ import (
 // reading is what one scrape tells of a signal's series, summed up.
 type reading struct {
 	value     float64    // gauges, counters and untyped
+	series    int        // how many there were
 	quantiles []quantile // summaries: the largest of each quantile
 	counted   float64    // what counters counted (histograms observed) since the first scrape
 	histogram Histogram  // what histograms observed since the first scrape
@@ -38,6 +39,7 @@ func (s *series) observe(family *dto.MetricFamily, labels map[string]string) (r 
 		key := seriesKey(m)
 		seen[key] = m
 		r.value += number(m)
+		r.series++
 		r.addQuantiles(m.GetSummary())
 		s.count(m, s.last[key])
 	}

@@ -19,7 +19,7 @@ var (
 	Value    = Stat{name: "value"}           // the sum of gauges or counters
 	Rate     = Stat{name: "rate"}            // increase of counters (observations of histograms) a second
 	Increase = Stat{name: "increase"}        // increase over the window
-	Mean     = Stat{name: "mean"}            // sum of what a histogram observed in the window by its count
+	Mean     = Stat{name: "mean"}            // of what a histogram observed in the window; of gauges, over the series
 	Growth   = Stat{name: "growth_per_hour"} // slope of the value over the window, by least squares
 	Ratio    = Stat{name: "ratio"}           // one signal divided by another
 )

@@ -43,6 +43,9 @@ func (w *window) value(stat Stat) guard.Value {
 	if stat == Value {
 		return known(last.value)
 	}
+	if stat == Mean && len(last.histogram.Counts) == 0 {
+		return known(last.value / float64(last.series))
+	}
 	if stat.quantile > 0 && len(last.quantiles) > 0 {
 		return last.summaryQuantile(stat.quantile)
 	}
@@ -60,7 +63,7 @@ func (w *window) value(stat Stat) guard.Value {
 	case stat == Growth:
 		return w.growth(elapsed)
 	case len(observed.Counts) == 0:
-		return guard.Unknown("no histogram: mean and quantiles are made of histograms")
+		return guard.Unknown("no histogram: quantiles are made of histograms")
 	case observed.Count() <= 0:
 		return guard.Unknown(fmt.Sprintf("nothing observed in the last %s", elapsed.Round(time.Second)))
 	case stat == Mean:
