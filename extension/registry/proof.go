@@ -81,7 +81,11 @@ func (r *registry) prove(c caller, claimed int32) (own owner, token string, p *p
 				"the process that opened this connection has ended, and pid %d is another's now", pid)
 		}
 		own.process = p.Identity
-		return own, "", p, nil
+		if c.operator {
+			// A process that could not register itself may not be able to call either: who calls for it needs this.
+			token, own.token = newToken()
+		}
+		return own, token, p, nil
 	}
 	if c.operator {
 		return own, "", nil, invalid("pid_needed", "an operator registers a process: give its pid")

@@ -123,17 +123,20 @@ func registryRegister(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "register AGENT",
 		Short: "Register an agent on behalf of a process that cannot do so itself",
-		Long: "Register an agent on behalf of a process that cannot do so itself. With --pid the agent is down as soon " +
-			"as that process ends. The answer has the token by which the agent proves itself, once.",
+		Long: "Register an agent on behalf of a process that cannot do so itself. The agent is down as soon as that " +
+			"process ends. The answer has the token by which the agent proves itself, once.",
 		Example: "  foundation-agent registry register worker-1 --pid $$ --label zone=a --reason \"runbook, stage 2\"",
 		Args:    usage(cobra.ExactArgs(1)),
 	}
 	by := addWho(cmd)
-	pid := cmd.Flags().Int32("pid", 0, "process to watch")
+	pid := cmd.Flags().Int32("pid", 0, "process that is the agent (needed)")
 	endpoint := cmd.Flags().String("endpoint", "", "host:port where the agent is reached")
 	label := cmd.Flags().StringToString("label", nil, "label, key=value (may be given several times)")
 	lease := cmd.Flags().Duration("lease", 0, "take the agent down when it does not beat for so long; 0 leaves it to the configuration")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *pid < 1 {
+			return exitf(ExitUsage, "--pid is %d: give the id of the process that is the agent", *pid)
+		}
 		body := map[string]any{"pid": *pid, "endpoint": *endpoint, "labels": *label}
 		if *lease > 0 {
 			body["lease"] = lease.String()
