@@ -87,7 +87,7 @@ func (t *trial) balance(sent map[kind]load.Result) []account {
 		}
 		missing := slices.ContainsFunc(now, func(a account) bool { return a.Accounted < a.In-a.MayLose })
 		// Nothing changed for longer than any window or retry lasts; what is missing is given more time.
-		if quiet := time.Since(since); quiet > 2*window+time.Second && (!missing || quiet > 10*time.Second) {
+		if quiet := time.Since(since); quiet > 2*window+time.Second && (!missing || quiet > 15*time.Second) {
 			break
 		}
 	}

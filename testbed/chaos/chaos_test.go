@@ -23,7 +23,7 @@ type fault struct {
 
 // faults in the order of the table.
 func faults() []fault {
-	return slices.Concat(processFaults, backendFaults)
+	return slices.Concat(processFaults, backendFaults, stateFaults, networkFaults, pressureFaults)
 }
 
 // times is n, or 1 in the short form.

@@ -1,0 +1,116 @@
+package chaos
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/foundation-agent/foundation-agent/testbed/backend"
+	"github.com/foundation-agent/foundation-agent/testbed/load"
+)
+
+// pressureFaults are too much of something, or time that does not pass as it should.
+var pressureFaults = []fault{
+	{"memory pressure", "memory_limiter refuses for now; nothing accepted is lost and the agent stays within its limit", func(t *trial) []account {
+		t.with("processors: {memory_limiter: {check_interval: 100ms, limit_mib: 160, spike_limit_mib: 40}}\n")
+		t.run()
+		flood, err := load.Logs("flood", load.LogShape{Event: "flood.of.big", Batch: 100, Extra: 8, ExtraBytes: 1024, Key: load.Unique})
+		require.NoError(t, err)
+		sent, err := load.Run(t.Context(), flood, load.Options{Endpoint: t.otlp, Senders: 8, Records: 60_000, Retry: true})
+		require.NoError(t, err)
+		t.note("60,000 records of 8 KiB: %d requests refused for now, all accepted in the end; resident %d MiB", sent.Retries, t.residentMiB())
+		require.Equal(t, 60_000, sent.Accepted)
+		accounts := t.settle()
+		t.until("the whole flood should arrive", func() bool {
+			return int(t.backend.Logs().Event("flood.of.big").Weight) >= sent.Accepted
+		})
+		return append(accounts, t.floodAccount(sent))
+	}},
+	{"a queue that is full", "senders wait or are refused for now; nothing accepted is lost", func(t *trial) []account {
+		t.with("exporters: {otlp_grpc: {sending_queue: {queue_size: 20}}}\n")
+		t.run()
+		time.Sleep(window)
+		t.backend.Be(backend.Stalls)
+		time.Sleep(5 * time.Second)
+		t.backend.Be(backend.Accepts)
+		t.load.flows(t)
+		t.note("20 requests of queue, a backend that stalled for 5 s")
+		return t.settle()
+	}},
+	{"a frozen agent whose leases all seem expired", "lease time counts only while the agent could read: nobody is declared dead", func(t *trial) []account {
+		t.run()
+		const many, lease = 200, 3 * time.Second
+		t.register(many, lease)
+		stop := t.beat(many, lease/4)
+		t.agent.Signal(syscall.SIGSTOP)
+		time.Sleep(lease + lease/2)
+		t.agent.Signal(syscall.SIGCONT)
+		time.Sleep(lease)
+		require.Zero(t, t.agent.Metric("otelcol_agent_registry_deaths"), "deaths")
+		require.EqualValues(t, many, t.agent.Metric("otelcol_agent_registry_entries"))
+		stop()
+		t.note("%d agents of a lease of %v, frozen for %v: none was declared dead", many, lease, lease+lease/2)
+		t.until("without beats they should go down", func() bool {
+			return t.agent.Metric("otelcol_agent_registry_deaths") == many
+		})
+		t.note("when the beats really ended, all %d were", many)
+		return t.settle()
+	}},
+	{"senders whose clocks jump", "records are taken and counted whatever their time says", func(t *trial) []account {
+		t.run()
+		for _, at := range []time.Time{time.Now().Add(23 * time.Hour), time.Now(), time.Now().Add(-48 * time.Hour)} {
+			for range 100 {
+				require.Equal(t, http.StatusAccepted, t.emit(fmt.Sprintf(`{"name":"clock.jumped","timestamp":%d,"dedup_key":"k"}`, at.UnixNano())))
+			}
+		}
+		t.until("300 events of three ages should be accounted for", func() bool {
+			return t.backend.Logs().Event("clock.jumped").Weight == 300
+		})
+		t.note("300 events of now, a day ahead and two days behind in one window: weight 300. The agent's own clock: in the components' tests")
+		return t.settle()
+	}},
+}
+
+// floodAccount is the account of records that a trial sent itself.
+func (t *trial) floodAccount(sent load.Result) account {
+	at := t.backend.Logs().Event("flood.of.big")
+	a := account{Kind: "flood", In: sent.Accepted, Unknown: sent.Unknown, Refused: sent.Refused, Retries: sent.Retries,
+		Out: at.Records, Repeats: at.Repeats, Accounted: int(at.Weight + 0.5), Suppressed: int(at.Weight+0.5) - at.Firsts, Wrong: at.Wrong}
+	require.True(t, a.balanced(), a)
+	return a
+}
+
+// beat sends heartbeats of n agents until stop is called. They wait in the agent's socket while it is frozen.
+func (t *trial) beat(n int, every time.Duration) (stop func()) {
+	end := make(chan struct{})
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			client := http.Client{Timeout: patience}
+			defer client.CloseIdleConnections()
+			for tick := time.NewTicker(every); ; {
+				for i := worker; i < n; i += 4 {
+					resp, err := client.Post(fmt.Sprintf("http://%s/v1/agents/agent-%d/heartbeat", t.agent.Door, i), "application/json", strings.NewReader("{}"))
+					if err == nil {
+						_ = resp.Body.Close() // a beat that fails is one that is missed
+					}
+				}
+				select {
+				case <-tick.C:
+				case <-end:
+					tick.Stop()
+					return
+				}
+			}
+		})
+	}
+	var once sync.Once
+	stop = func() { once.Do(func() { close(end); wg.Wait() }) }
+	t.Cleanup(stop)
+	return stop
+}
