@@ -40,6 +40,10 @@ test-tools: ## install the real parts that some tests use, on Debian as root: No
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 		$$(command -v npm > /dev/null || echo nodejs npm) curl prometheus chromium elixir erlang-base erlang-inets erlang-ssl > /dev/null
 
+.PHONY: chaos
+chaos: build ## break the agent under load and hold the accounts against the promises; CHAOS=short for 4 minutes
+	cd testbed/chaos && CHAOS=$(or $(CHAOS),full) $(TESTBED) -timeout 60m -run TestChaos
+
 .PHONY: lint
 lint: ## go vet and golangci-lint
 	$(GO) vet ./...

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/base64"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -141,20 +140,4 @@ func (t *trial) residentMiB() int64 {
 	m, err := monitor.MemoryOf(t.agent.PID())
 	require.NoError(t, err)
 	return m.Resident >> 20
-}
-
-// register makes n agents known by the applications' door, with a lease each.
-func (t *trial) register(n int, lease time.Duration) {
-	for i := range n {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, fmt.Sprintf("http://%s/v1/agents/agent-%d", t.agent.Door, i),
-			strings.NewReader(fmt.Sprintf(`{"lease":%q}`, lease)))
-		require.NoError(t, err)
-		req.Header.Set("Content-Type", "application/json")
-		resp, err := http.DefaultClient.Do(req)
-		require.NoError(t, err)
-		answer, err := io.ReadAll(resp.Body)
-		require.NoError(t, err)
-		require.NoError(t, resp.Body.Close())
-		require.Equal(t, http.StatusCreated, resp.StatusCode, "%s", answer)
-	}
 }

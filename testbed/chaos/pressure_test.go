@@ -3,8 +3,6 @@ package chaos
 import (
 	"fmt"
 	"net/http"
-	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -16,8 +14,8 @@ import (
 
 // pressureFaults are too much of something, or time that does not pass as it should.
 var pressureFaults = []fault{
-	{"memory pressure", "memory_limiter refuses for now; nothing accepted is lost and the agent stays within its limit", func(t *trial) []account {
-		t.with("processors: {memory_limiter: {check_interval: 100ms, limit_mib: 160, spike_limit_mib: 40}}\n")
+	{"memory pressure", "memory_limiter refuses for now; nothing accepted is lost", func(t *trial) []account {
+		t.with("processors: {memory_limiter: {check_interval: 100ms, limit_mib: 72, spike_limit_mib: 16}}\n")
 		t.run()
 		flood, err := load.Logs("flood", load.LogShape{Event: "flood.of.big", Batch: 100, Extra: 8, ExtraBytes: 1024, Key: load.Unique})
 		require.NoError(t, err)
@@ -45,8 +43,7 @@ var pressureFaults = []fault{
 	{"a frozen agent whose leases all seem expired", "lease time counts only while the agent could read: nobody is declared dead", func(t *trial) []account {
 		t.run()
 		const many, lease = 200, 3 * time.Second
-		t.register(many, lease)
-		stop := t.beat(many, lease/4)
+		stop := t.beat(t.register(many, lease), lease/4)
 		t.agent.Signal(syscall.SIGSTOP)
 		time.Sleep(lease + lease/2)
 		t.agent.Signal(syscall.SIGCONT)
@@ -83,34 +80,4 @@ func (t *trial) floodAccount(sent load.Result) account {
 		Out: at.Records, Repeats: at.Repeats, Accounted: int(at.Weight + 0.5), Suppressed: int(at.Weight+0.5) - at.Firsts, Wrong: at.Wrong}
 	require.True(t, a.balanced(), a)
 	return a
-}
-
-// beat sends heartbeats of n agents until stop is called. They wait in the agent's socket while it is frozen.
-func (t *trial) beat(n int, every time.Duration) (stop func()) {
-	end := make(chan struct{})
-	var wg sync.WaitGroup
-	for worker := range 4 {
-		wg.Go(func() {
-			client := http.Client{Timeout: patience}
-			defer client.CloseIdleConnections()
-			for tick := time.NewTicker(every); ; {
-				for i := worker; i < n; i += 4 {
-					resp, err := client.Post(fmt.Sprintf("http://%s/v1/agents/agent-%d/heartbeat", t.agent.Door, i), "application/json", strings.NewReader("{}"))
-					if err == nil {
-						_ = resp.Body.Close() // a beat that fails is one that is missed
-					}
-				}
-				select {
-				case <-tick.C:
-				case <-end:
-					tick.Stop()
-					return
-				}
-			}
-		})
-	}
-	var once sync.Once
-	stop = func() { once.Do(func() { close(end); wg.Wait() }) }
-	t.Cleanup(stop)
-	return stop
 }

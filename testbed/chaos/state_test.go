@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -58,6 +59,18 @@ var stateFaults = []fault{
 		t.start()
 		require.Contains(t, strings.ToLower(t.agent.Output()), "corrupt")
 		t.note("started, saying that the file is corrupted")
+		t.load.flows(t)
+		return t.settle()
+	}},
+	{"a damaged record in the state", "the agent says what it could not read, and no other component's state suffers", func(t *trial) []account {
+		t.run()
+		time.Sleep(window / 2)
+		t.agent.Stop()
+		t.mayLose[events] = t.load.acceptedBefore(time.Now())[events]
+		t.damage(t.stateFile("processor"))
+		t.start()
+		require.Contains(t, strings.ToLower(t.agent.Output()), "damaged")
+		t.note("started, saying so")
 		t.load.flows(t)
 		return t.settle()
 	}},
@@ -122,13 +135,41 @@ func (t *trial) stateFile(kind string) string {
 	return files[0]
 }
 
-// setLayout changes the version that a journal's head carries, and returns the former one.
-func (t *trial) setLayout(file string, layout int) (former int) {
+// damage flips a byte in every chunk of a component's journal.
+func (t *trial) damage(file string) {
+	t.edit(file, func(bucket *bolt.Bucket) error {
+		chunks := map[string][]byte{}
+		if err := bucket.ForEach(func(key, value []byte) error {
+			if len(value) > 100 {
+				damaged := bytes.Clone(value)
+				damaged[len(damaged)/2] ^= 0xff
+				chunks[string(key)] = damaged
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		require.NotEmpty(t, chunks)
+		for key, value := range chunks {
+			if err := bucket.Put([]byte(key), value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// edit changes what a component has stored.
+func (t *trial) edit(file string, change func(*bolt.Bucket) error) {
 	db, err := bolt.Open(file, 0o600, &bolt.Options{Timeout: time.Second})
 	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
-	require.NoError(t, db.Update(func(tx *bolt.Tx) error {
-		bucket := tx.Bucket([]byte("default"))
+	require.NoError(t, db.Update(func(tx *bolt.Tx) error { return change(tx.Bucket([]byte("default"))) }))
+	require.NoError(t, db.Close())
+}
+
+// setLayout changes the version that a journal's head carries, and returns the former one.
+func (t *trial) setLayout(file string, layout int) (former int) {
+	t.edit(file, func(bucket *bolt.Bucket) error {
 		head := map[string]any{"layout": float64(1)} // what an absent head means
 		if stored := bucket.Get([]byte("head")); stored != nil {
 			if err := json.Unmarshal(stored, &head); err != nil {
@@ -142,6 +183,6 @@ func (t *trial) setLayout(file string, layout int) (former int) {
 			return err
 		}
 		return bucket.Put([]byte("head"), value)
-	}))
+	})
 	return former
 }
