@@ -200,3 +200,11 @@ func receive[T any](t *testing.T, from <-chan T) T {
 		panic("not reached")
 	}
 }
+
+func tokenIn(t *testing.T, body []byte) string {
+	t.Helper()
+	var done registered
+	require.NoError(t, json.Unmarshal(body, &done))
+	require.NotEmpty(t, done.Token)
+	return done.Token
+}

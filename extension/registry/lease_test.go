@@ -27,7 +27,7 @@ func TestLostLeaseIsDown(t *testing.T) {
 	beaten := time.Now()
 	down := events.next(t, agents.EventDown).Down
 	assert.Equal(t, agents.ReasonLeaseLost, down.Reason)
-	assert.Greater(t, time.Since(beaten), minLease-sweepEvery)
+	assert.Greater(t, time.Since(beaten), minLease-3*sweepEvery) // ticks may be late, and catch up
 	assert.Equal(t, http.StatusNotFound, x.doTCP(t, "POST", "/v1/agents/far/heartbeat", ``, done.Token, nil))
 }
 
