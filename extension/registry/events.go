@@ -5,6 +5,7 @@ package registry
 
 import (
 	"context"
+	"strings"
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
@@ -45,8 +46,12 @@ func eventOf(name string, severity plog.SeverityNumber, e agents.Event) extevent
 	if e.Agent.PID != 0 {
 		attributes["process.pid"] = int64(e.Agent.PID)
 	}
+	body := "agent " + e.Agent.ID + " is " + strings.ReplaceAll(e.Type, "_", " ")
+	if e.Detail != "" {
+		body += ": " + e.Detail
+	}
 	return extevent.Event{
-		Name: name, Time: e.At, Severity: severity, Body: e.Detail,
+		Name: name, Time: e.At, Severity: severity, Body: body,
 		Attributes: attributes,
 		Resource:   map[string]any{attr.AgentID: e.Agent.ID},
 	}

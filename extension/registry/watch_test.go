@@ -19,22 +19,23 @@ import (
 
 // sse reads a stream of events.
 type sse struct {
-	t      *testing.T
 	events chan agents.Event
 	ended  chan struct{}
 	cancel context.CancelFunc
 	status int
 }
 
-// stream opens one; unless it is read, nothing is taken from it.
-func (x *running) stream(t *testing.T, read bool) *sse {
+func (x *running) stream(t *testing.T, read bool) *sse { return openStream(t, x.client, read) }
+
+// openStream opens one; unless it is read, nothing is taken from it.
+func openStream(t *testing.T, client *http.Client, read bool) *sse {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	req, err := http.NewRequestWithContext(ctx, "GET", "http://agent/v1/agents/watch", nil)
 	require.NoError(t, err)
-	resp, err := x.client.Do(req)
+	resp, err := client.Do(req)
 	require.NoError(t, err)
-	s := &sse{t: t, events: make(chan agents.Event, 10_000), ended: make(chan struct{}), cancel: cancel, status: resp.StatusCode}
+	s := &sse{events: make(chan agents.Event, 10_000), ended: make(chan struct{}), cancel: cancel, status: resp.StatusCode}
 	go func() {
 		defer close(s.ended)
 		defer resp.Body.Close()
