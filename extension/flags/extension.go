@@ -82,12 +82,18 @@ func newExtension(set extension.Settings, cfg *Config) (*flagsExtension, error) 
 	return e, nil
 }
 
-// Dependencies makes the collector start the storage first.
+// Dependencies makes the collector start the storage, and who authenticates, first.
 func (e *flagsExtension) Dependencies() []component.ID {
-	if e.cfg.Storage == nil {
-		return nil
+	var ids []component.ID
+	if e.cfg.Storage != nil {
+		ids = append(ids, *e.cfg.Storage)
 	}
-	return []component.ID{*e.cfg.Storage}
+	if server := e.cfg.OFREP.HTTP.Get(); server != nil {
+		if auth := server.Auth.Get(); auth != nil {
+			ids = append(ids, auth.Config.AuthenticatorID)
+		}
+	}
+	return ids
 }
 
 // Events are the changes of flags, for the receiver.

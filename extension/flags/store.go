@@ -8,9 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -23,22 +20,11 @@ import (
 
 const (
 	storeKey      = "overrides"
-	lastGoodKey   = "definitions"          // the last good definition files
 	unreadableKey = "overrides.unreadable" // what could not be read, kept for people
-	storeFormat   = 1
 
 	saveTimeout = 5 * time.Second // that an answer waits for the disk
 	retryAfter  = time.Second     // between attempts on a disk that fails
 )
-
-// errLost is that overrides were stored once and are not there any more.
-var errLost = errors.New("the overrides that were stored are lost")
-
-// stored is the value under storeKey.
-type stored struct {
-	Format    int                 `json:"format"`
-	Overrides map[string]override `json:"overrides"`
-}
 
 // store writes the overrides of the latest state. Without a storage extension it writes nothing.
 type store struct {
@@ -64,8 +50,8 @@ func newStore(cfg *Config, logger *zap.Logger) *store {
 	}
 }
 
-// open returns the overrides that are stored. An error that is not about configuration leaves the store
-// usable as far as it can be; the caller then starts with migration flags off.
+// open returns the overrides that are stored, and what was the trouble with them: the caller then starts
+// with migration flags off, and the store stores what it can. err is an error of the configuration.
 func (s *store) open(ctx context.Context, h component.Host, self component.ID) (overrides map[string]override, trouble, err error) {
 	if s.cfg.Storage == nil {
 		return nil, nil, nil
@@ -78,60 +64,32 @@ func (s *store) open(ctx context.Context, h component.Host, self component.ID) (
 	if err != nil {
 		return nil, fmt.Errorf("storage %s: %w", s.cfg.Storage, err), nil
 	}
-	raw, err := client.Get(ctx, storeKey)
-	if err != nil {
-		s.client = client
-		return nil, fmt.Errorf("storage %s: %w", s.cfg.Storage, err), nil
-	}
-	if raw == nil {
-		s.client = client
-		if s.marked() {
-			trouble = errLost
-		}
-		return nil, trouble, nil
-	}
-	overrides, err = decodeOverrides(raw)
+	overrides, trouble = s.read(ctx, client)
 	var newer *newerFormatError
-	if errors.As(err, &newer) {
-		return nil, err, client.Close(ctx) // left alone for the agent that can read it
+	if errors.As(trouble, &newer) { // left alone for the agent that can read it
+		return nil, errors.Join(trouble, client.Close(ctx)), nil
 	}
 	s.client = client
+	return overrides, trouble, nil
+}
+
+func (s *store) read(ctx context.Context, client storage.Client) (map[string]override, error) {
+	raw, err := client.Get(ctx, storeKey)
 	if err != nil {
-		return nil, err, client.Set(ctx, unreadableKey, raw)
+		return nil, fmt.Errorf("storage %s: %w", s.cfg.Storage, err)
 	}
-	return overrides, nil, nil
-}
-
-type newerFormatError struct{ format int }
-
-func (e *newerFormatError) Error() string {
-	return fmt.Sprintf("stored overrides have format %d, this agent reads %d: they are left alone and changes are not stored", e.format, storeFormat)
-}
-
-func decodeOverrides(raw []byte) (map[string]override, error) {
-	var format struct {
-		Format int `json:"format"`
-	}
-	if err := json.Unmarshal(raw, &format); err != nil {
-		return nil, fmt.Errorf("stored overrides: %w", err)
-	}
-	if format.Format > storeFormat {
-		return nil, &newerFormatError{format.Format}
-	}
-	var all stored
-	if err := json.Unmarshal(raw, &all); err != nil {
-		return nil, fmt.Errorf("stored overrides: %w", err)
-	}
-	if all.Format != storeFormat || all.Overrides == nil {
-		return nil, fmt.Errorf("stored overrides: not of format %d", storeFormat)
-	}
-	for name, o := range all.Overrides {
-		if err := o.decode(); err != nil {
-			return nil, fmt.Errorf("stored override of %q: %w", name, err)
+	if raw == nil {
+		if s.marked() {
+			return nil, errLost
 		}
-		all.Overrides[name] = o
+		return nil, nil
 	}
-	return all.Overrides, nil
+	overrides, err := decodeOverrides(raw)
+	var newer *newerFormatError
+	if err != nil && !errors.As(err, &newer) {
+		err = errors.Join(err, client.Set(ctx, unreadableKey, raw))
+	}
+	return overrides, err
 }
 
 // save waits until n, or a later state, is stored, and reports whether it is.
@@ -242,82 +200,6 @@ func (s *store) writeState(n *state) error {
 		return err
 	}
 	return s.mark()
-}
-
-// lastGood is definition files as stored: what holds where those on the disk are broken at start.
-type lastGood struct {
-	Files []string `json:"files"`
-	Data  [][]byte `json:"data"`
-}
-
-// keepFiles stores good definition files, some time later.
-func (s *store) keepFiles(files []string, c contents) {
-	if s.client == nil {
-		return
-	}
-	raw, err := json.Marshal(lastGood{Files: files, Data: c.data})
-	if err != nil { // strings and bytes always encode
-		panic(err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.files = raw
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (s *store) writeFiles() error {
-	s.mu.Lock()
-	raw := s.files
-	s.files = nil
-	s.mu.Unlock()
-	if raw == nil {
-		return nil
-	}
-	return s.client.Set(context.Background(), lastGoodKey, raw)
-}
-
-// goodFiles returns what keepFiles stored last of the same files.
-func (s *store) goodFiles(ctx context.Context, files []string) (contents, bool) {
-	if s.client == nil {
-		return contents{}, false
-	}
-	raw, err := s.client.Get(ctx, lastGoodKey)
-	if err != nil {
-		return contents{}, false
-	}
-	var last lastGood
-	if json.Unmarshal(raw, &last) != nil || !slices.Equal(last.Files, files) || len(last.Data) != len(files) {
-		return contents{}, false
-	}
-	return contents{data: last.Data}, true
-}
-
-// marked says whether overrides were ever stored.
-func (s *store) marked() bool {
-	if s.cfg.Marker == "" {
-		return false
-	}
-	_, err := os.Stat(s.cfg.Marker)
-	return !errors.Is(err, os.ErrNotExist)
-}
-
-const markerText = "The feature_flags extension has stored overrides. While this file exists and the storage has none,\n" +
-	"they count as lost, and migration flags start false.\n"
-
-func (s *store) mark() error {
-	if s.cfg.Marker == "" || s.marked() {
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(s.cfg.Marker), 0o700); err != nil {
-		return fmt.Errorf("marker: %w", err)
-	}
-	if err := os.WriteFile(s.cfg.Marker, []byte(markerText), 0o600); err != nil {
-		return fmt.Errorf("marker: %w", err)
-	}
-	return nil
 }
 
 func (s *store) close(ctx context.Context) error {

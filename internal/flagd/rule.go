@@ -70,8 +70,41 @@ func (e *expander) compile(written json.RawMessage) (*rule, error) {
 		if err := checkCost(logic); err != nil {
 			return nil, err
 		}
+		localize(logic, false)
 	}
 	return r, nil
+}
+
+// localVar is var where it means the element that is iterated. The library would look into the whole
+// context first, where an attribute of the same name may be.
+const localVar = "$var"
+
+// localize puts localVar into the bodies of iterations, in place.
+func localize(logic any, inBody bool) {
+	switch logic := logic.(type) {
+	case []any:
+		for _, element := range logic {
+			localize(element, inBody)
+		}
+	case map[string]any:
+		for operator, arguments := range logic {
+			switch operator {
+			case "some", "all", "none", "filter", "map", "reduce":
+				if list, ok := arguments.([]any); ok && len(list) > 1 {
+					localize(list[0], inBody)
+					localize(list[1], true)
+					localize(list[2:], inBody)
+					continue
+				}
+			case "var":
+				if inBody {
+					delete(logic, operator)
+					logic[localVar] = arguments
+				}
+			}
+			localize(arguments, inBody)
+		}
+	}
 }
 
 // expansion is one walk over one rule.
