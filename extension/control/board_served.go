@@ -85,12 +85,14 @@ func measured(v *float64, unit string) string {
 		return page.Seconds(*v)
 	case unit == "By":
 		return page.Bytes(*v)
+	case unit == "1":
+		return page.Percent(*v)
 	}
-	return page.Number(*v) + " " + unit
+	return page.Number(*v) + " " + strings.Trim(unit, "{}") // UCUM's annotations are in braces
 }
 
 func historyPart(ctx context.Context, b *board) (page.Section, bool, error) {
-	var h struct{ Entries []operator.MigrationEntry }
+	var h operator.MigrationHistory
 	if !b.read(ctx, "/v1/migration/history?limit="+listShown, &h) {
 		return page.Section{}, true, nil
 	}

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
+	"net/http"
 
 	"github.com/spf13/cobra"
 
@@ -16,17 +16,21 @@ import (
 
 func preflightCommand() *cobra.Command {
 	cmd, o := newCommand("preflight", "Go through the checklist before the next stage")
-	cmd.Long = "Go through the checklist before the next stage (or --stage): storage, bound flags, soak, rehearsal, " +
-		"dashboards, attestations. Exits with 6 when an item holds the stage up."
-	cmd.Example = "  foundation-agent preflight"
+	cmd.Long = "Go through the checklist before the next stage: storage, bound flags, soak, rehearsal, dashboards, " +
+		"attestations. With --attest one says, by name, that an item is so that the agent cannot see. Exits with 6 when " +
+		"an item holds the stage up."
+	cmd.Example = "  foundation-agent preflight\n  foundation-agent preflight --attest \"the team has been notified\" --author ann"
 	cmd.Args = usage(cobra.NoArgs)
-	stage := cmd.Flags().String("stage", "", "stage to check for; the next one where absent")
+	by := addWho(cmd)
+	attested := cmd.Flags().StringArray("attest", nil, "item that is so (may be given several times)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		query := url.Values{}
-		if *stage != "" {
-			query.Set("stage", *stage)
+		for _, item := range *attested {
+			said := request{method: http.MethodPost, path: "/v1/migration/attest", query: by.params(), body: map[string]string{"item": item}}
+			if _, err := o.call(cmd, said); err != nil {
+				return err
+			}
 		}
-		answer, err := o.get(cmd, "/v1/migration/preflight", query)
+		answer, err := o.get(cmd, "/v1/migration/preflight", nil)
 		if err != nil {
 			return err
 		}
