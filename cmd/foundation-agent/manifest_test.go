@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -48,6 +49,19 @@ func TestComponentsMatchManifest(t *testing.T) {
 	have, err := os.ReadFile("components.go")
 	require.NoError(t, err)
 	require.Equal(t, string(want), string(have), "run make generate")
+}
+
+// The node distribution has every component of ours that the sidecar has.
+func TestNodeHoldsOurComponents(t *testing.T) {
+	node, err := os.ReadFile(filepath.Join(agenttest.Root(), "builder-config-node.yaml"))
+	require.NoError(t, err)
+	sidecar, err := os.ReadFile(filepath.Join(agenttest.Root(), "builder-config.yaml"))
+	require.NoError(t, err)
+	imports := regexp.MustCompile(`import: (\S+)`).FindAllStringSubmatch(string(sidecar), -1)
+	require.NotEmpty(t, imports)
+	for _, found := range imports {
+		require.Contains(t, string(node), found[1])
+	}
 }
 
 // The providers of main.go are those of the manifest: ocb writes them into its own main.go, which is not used.

@@ -91,8 +91,10 @@ type Agent struct {
 type Options struct {
 	// Binary to run instead of the agent: another collector to compare it with.
 	Binary string
-	// Config is YAML; "" runs config/agent.yaml on free ports. Ports in a Config are the caller's (FreePort).
+	// Config is YAML. Ports in it are the caller's (FreePort). "" runs Shipped.
 	Config string
+	// Shipped are files of config/, merged in order, moved to free ports. nil is agent.yaml alone.
+	Shipped []string
 	// StateDir to go on with; "" makes a new one.
 	StateDir string
 	// Env adds to the environment.
@@ -126,12 +128,13 @@ func Launch(t testing.TB, o Options) *Agent {
 		Door:     fmt.Sprintf("127.0.0.1:%d", FreePort(t)),
 		StateDir: o.StateDir,
 	}
-	args := append(a.configArgs(o.Config), o.Args...)
+	args := append(a.configArgs(o), o.Args...)
 	if o.Binary == "" {
 		o.Binary = Binary(t)
 	}
 	a.cmd = exec.Command(o.Binary, args...)
-	a.cmd.Env = append(append(os.Environ(), "FOUNDATION_STATE_DIR="+o.StateDir), o.Env...)
+	a.cmd.Env = append(append(os.Environ(), "FOUNDATION_STATE_DIR="+o.StateDir,
+		"FOUNDATION_SOCKET="+a.Socket(), "FOUNDATION_FLAGS_FILE="+filepath.Join(Root(), "config", "flags.json")), o.Env...)
 	a.cmd.Stdout, a.cmd.Stderr = a.output, a.output
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	runtime.LockOSThread() // the death signal is the thread's, and a parked thread may end
@@ -150,8 +153,8 @@ func Launch(t testing.TB, o Options) *Agent {
 	return a
 }
 
-// configArgs are the arguments that run a configuration ("" for the default one), moved to ports of this agent's.
-func (a *Agent) configArgs(config string) []string {
+// configArgs are the arguments that run a configuration, moved to ports of this agent's.
+func (a *Agent) configArgs(o Options) []string {
 	a.t.Helper()
 	_, metricsPort, err := net.SplitHostPort(a.metrics)
 	require.NoError(a.t, err)
@@ -163,17 +166,24 @@ service:
     metrics:
       readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %s}}}}]
 `, a.health, metricsPort)
-	if config != "" {
-		return []string{"--config", a.file(config), "--config", a.file(ports)}
+	if o.Config != "" {
+		return []string{"--config", a.file(o.Config), "--config", a.file(ports)}
 	}
-	defaults := fmt.Sprintf(`
+	if o.Shipped == nil {
+		o.Shipped = []string{"agent.yaml"}
+	}
+	var args []string
+	for _, name := range o.Shipped {
+		args = append(args, "--config", filepath.Join(Root(), "config", name))
+	}
+	doors := fmt.Sprintf(`
 receivers:
   otlp: {protocols: {grpc: {endpoint: %q}, http: {endpoint: %q}}}
   foundation: {http: {endpoint: %q}}
 extensions:
   control: {status_page: {endpoint: "127.0.0.1:%d"}}
 `, a.OTLP, a.OTLPHTTP, a.Door, FreePort(a.t))
-	return []string{"--config", filepath.Join(Root(), "config", "agent.yaml"), "--config", a.file(defaults), "--config", a.file(ports)}
+	return append(args, "--config", a.file(doors), "--config", a.file(ports))
 }
 
 func (a *Agent) file(text string) string {
