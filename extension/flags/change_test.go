@@ -197,44 +197,6 @@ func TestOnChangeIsCalledInOrder(t *testing.T) {
 	require.Empty(t, told)
 }
 
-// 1,000 changes while readers take a snapshot of the flag for each record: each record went one way or
-// the other, and none was lost.
-func TestFlipsUnderLoad(t *testing.T) {
-	e := started(t, nil)
-	h, err := e.Bind("use_ets_sampled_events")
-	require.NoError(t, err)
-	done := make(chan struct{})
-	counted := make(chan [3]int)
-	for range 2 {
-		go func() {
-			var sent, on, off int
-			for {
-				select {
-				case <-done:
-					counted <- [3]int{sent, on, off}
-					return
-				default:
-				}
-				sent++
-				if h.Enabled() {
-					on++
-				} else {
-					off++
-				}
-			}
-		}()
-	}
-	for i := range 1_000 {
-		_, err := e.SetAll(map[string]bool{"use_ets_sampled_events": i%2 == 0}, tester)
-		require.NoError(t, err)
-	}
-	close(done)
-	for range 2 {
-		c := <-counted
-		require.Equal(t, c[0], c[1]+c[2])
-	}
-}
-
 func TestChangesAreTold(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	set := settings()

@@ -74,6 +74,9 @@ func (o *ofrep) listen(ctx context.Context, h component.Host, set component.Tele
 	}
 	mux := http.NewServeMux()
 	o.mount(mux)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeFailure(w, http.StatusNotFound, "", flagd.Failed(flagd.CodeGeneral, fmt.Errorf("no such call: %s %s", r.Method, r.URL.Path)), nil)
+	})
 	var origins []string
 	if cors := c.CORS.Get(); cors != nil {
 		origins = cors.AllowedOrigins

@@ -226,6 +226,22 @@ func TestEventStream(t *testing.T) {
 	require.Equal(t, "application/json", refused.Header.Get("Content-Type"))
 }
 
+func TestEndpointOfItsOwn(t *testing.T) {
+	e := started(t, withEndpoint)
+	url := "http://" + e.ofrep.addr.String()
+	defer http.DefaultClient.CloseIdleConnections()
+	answer, got := post(t, url+ofrepFlags+"/use_ets_sampled_events", `{}`)
+	require.Equal(t, 200, answer.StatusCode, got)
+	answer, got = post(t, url+"/nowhere", `{}`)
+	require.Equal(t, 404, answer.StatusCode)
+	require.Equal(t, "GENERAL", got["errorCode"])
+	answer, _ = post(t, url+ofrepFlags, `{}`, "Origin", "http://evil.example", "Sec-Fetch-Site", "cross-site")
+	require.Equal(t, 403, answer.StatusCode, "a page of another origin")
+	answer, got = post(t, url+ofrepFlags, `{"context":{"x":"`+strings.Repeat("x", 80<<10)+`"}}`)
+	require.Equal(t, 400, answer.StatusCode, "the body is bounded here too")
+	require.Equal(t, "INVALID_CONTEXT", got["errorCode"])
+}
+
 func TestStreamsEndWithTheAgent(t *testing.T) {
 	e, err := newExtension(settings(), configOf(shipped))
 	require.NoError(t, err)
