@@ -48,6 +48,9 @@ func (s *starter) start(ctx context.Context, conf *confmap.Conf) error {
 			return err
 		}
 		s.held = append(s.held, lock)
+		if err := setAsideDamaged(dir, s.out); err != nil {
+			return err
+		}
 	}
 	var screen strings.Builder
 	if err := writeWelcome(&screen, conf); err != nil {

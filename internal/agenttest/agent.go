@@ -197,10 +197,8 @@ func (a *Agent) file(text string) string {
 func (a *Agent) WaitReady() {
 	a.t.Helper()
 	require.Eventually(a.t, func() bool {
-		select {
-		case <-a.exited:
-			a.t.Fatalf("the agent ended at start:\n%s", a.Output())
-		default:
+		if a.Exited() {
+			return true
 		}
 		resp, err := http.Get("http://" + a.health)
 		if err != nil {
@@ -209,6 +207,7 @@ func (a *Agent) WaitReady() {
 		defer resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
 	}, patience, 20*time.Millisecond, "health check of the agent")
+	require.False(a.t, a.Exited(), "the agent ended at start")
 }
 
 // Fail runs the agent, which must end by itself with an error, and returns what it said.

@@ -21,7 +21,7 @@ import (
 // ErrNewerFormat is returned by Open for what a newer version of the agent has stored.
 var ErrNewerFormat = errors.New("stored in a newer format")
 
-// ErrDamaged is returned by Open for what cannot be read back.
+// ErrDamaged is returned by Open where it cannot be read what is stored. Damage to a part is no error.
 var ErrDamaged = errors.New("stored state is damaged")
 
 var errClosed = errors.New("journal is closed")
@@ -69,12 +69,17 @@ type Log struct {
 }
 
 // Open reads what is stored, calling apply for each record in the order it was written (the record is
-// valid during the call), and starts writing. An error of apply, a damaged chunk or a newer format is
-// returned, and nothing stored is changed.
+// valid during the call), and starts writing. Chunks that are damaged are left out, with an error in the
+// log, and a snapshot then replaces what was stored. An error of apply, a damaged head or a newer format
+// is returned, and nothing stored is changed.
 func Open(ctx context.Context, client storage.Client, cfg Config, apply func(format uint32, record []byte) error) (*Log, error) {
 	w, err := restore(ctx, client, cfg.Format, apply)
 	if err != nil {
 		return nil, err
+	}
+	if len(w.damaged) > 0 {
+		cfg.Logger.Error("Stored state is damaged: chunks that cannot be read are left out, the rest is restored",
+			zap.Strings("chunks", w.damaged))
 	}
 	l := &Log{
 		cfg:     cfg,

@@ -228,17 +228,42 @@ func TestNewerFormatIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestDamageIsRefused(t *testing.T) {
+func TestDamagedChunksAreLeftOut(t *testing.T) {
+	for _, damage := range []struct {
+		what string
+		do   func(d *disk, key string)
+	}{
+		{"a byte changed", func(d *disk, key string) { d.data[key][len(d.data[key])-1] ^= 1 }},
+		{"cut short", func(d *disk, key string) { d.data[key] = d.data[key][:3] }},
+	} {
+		t.Run(damage.what, func(t *testing.T) {
+			d := newDisk()
+			o := openOwner(t, d, time.Hour)
+			o.set("a", "1")
+			require.NoError(t, o.log.Sync(t.Context()))
+			o.set("b", "2")
+			require.NoError(t, o.log.Sync(t.Context()))
+			require.NoError(t, o.log.Close(t.Context()))
+			damage.do(d, journalKey(0, 0))
+			for range 2 { // the second time nothing is damaged any more
+				again := openOwner(t, d, time.Hour)
+				require.Equal(t, map[string]string{"b": "2"}, again.state)
+				require.NoError(t, again.log.Close(t.Context()))
+			}
+			require.NotContains(t, d.data, journalKey(0, 0))
+		})
+	}
+}
+
+func TestDamagedHeadIsRefused(t *testing.T) {
 	d := newDisk()
 	o := openOwner(t, d, time.Hour)
 	o.set("a", "1")
+	require.NoError(t, o.log.Reset(t.Context()))
 	require.NoError(t, o.log.Close(t.Context()))
-	for key := range d.data {
-		d.data[key][len(d.data[key])-1] ^= 1
-		_, err := Open(t.Context(), d, Config{Interval: time.Hour, Format: 1, Logger: zap.NewNop()}, o.apply)
-		require.ErrorIs(t, err, ErrDamaged, key)
-		d.data[key][len(d.data[key])-1] ^= 1
-	}
+	d.data[headKey] = []byte("{")
+	_, err := Open(t.Context(), d, Config{Interval: time.Hour, Format: 1, Logger: zap.NewNop()}, o.apply)
+	require.ErrorIs(t, err, ErrDamaged)
 }
 
 // The same on the storage that the agent uses.

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"go.opentelemetry.io/collector/extension/xextension/storage"
@@ -24,6 +25,7 @@ func snapshotKey(epoch uint64, n int) string { return fmt.Sprintf("s/%d/%d", epo
 func journalKey(epoch uint64, n int) string  { return fmt.Sprintf("j/%d/%d", epoch, n) }
 
 // restore applies the whole snapshot and the journals after it, and returns the writer that goes on from there.
+// A chunk that is damaged is left out: the rest of the state is worth more than a component that does not start.
 func restore(ctx context.Context, client storage.Client, format uint32, apply func(uint32, []byte) error) (writer, error) {
 	h, err := readHead(ctx, client)
 	if err != nil {
@@ -42,10 +44,14 @@ func restore(ctx context.Context, client storage.Client, format uint32, apply fu
 			w.older = w.older || f < format
 			return apply(f, record)
 		})
+		w.stored = append(w.stored, key)
+		if errors.Is(err, ErrDamaged) {
+			w.damaged = append(w.damaged, key)
+			return true, nil
+		}
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", key, err)
 		}
-		w.stored = append(w.stored, key)
 		*bytes += len(sealed) - chunkHeader
 		return true, nil
 	}
@@ -55,7 +61,7 @@ func restore(ctx context.Context, client storage.Client, format uint32, apply fu
 			return writer{}, err
 		}
 		if !found {
-			return writer{}, fmt.Errorf("%w: snapshot chunk %d of %d is missing", ErrDamaged, n, h.Chunks)
+			w.damaged = append(w.damaged, snapshotKey(h.Epoch, n))
 		}
 	}
 	// Each snapshot that was begun, whole or not, began a journal with a marker chunk.
@@ -83,6 +89,7 @@ func restore(ctx context.Context, client storage.Client, format uint32, apply fu
 			w.stored = append(w.stored, abandoned...)
 		}
 	}
+	w.broken = len(w.damaged) > 0
 	return w, nil
 }
 

@@ -17,8 +17,9 @@ type writer struct {
 	unwritten     chunk    // taken from pending, not yet stored
 	journalBytes  int      // since the last snapshot
 	snapshotBytes int
-	older         bool // something stored is of an older format: rewrite it
-	broken        bool // the last snapshot failed or records were lost: write one
+	older         bool     // something stored is of an older format: rewrite it
+	broken        bool     // the last snapshot failed or records were lost: write one
+	damaged       []string // chunks that could not be read back
 }
 
 // run is the only goroutine that writes.

@@ -57,8 +57,8 @@ var stateFaults = []fault{
 		}
 		require.NoError(t, os.WriteFile(file, data, 0o600))
 		t.start()
-		require.Contains(t, strings.ToLower(t.agent.Output()), "corrupt")
-		t.note("started, saying that the file is corrupted")
+		require.Contains(t, t.agent.Output(), "Damaged: ")
+		t.note("started, saying so; the file was set aside")
 		t.load.flows(t)
 		return t.settle()
 	}},
