@@ -1,8 +1,6 @@
 package foundation
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -39,47 +37,14 @@ type Batch struct {
 	Timeout time.Duration
 }
 
-// wireEvent is an event as POST /v1/events takes it.
-type wireEvent struct {
-	Name         string       `json:"name"`
-	Measurements Measurements `json:"measurements,omitempty"`
-	Metadata     Metadata     `json:"metadata,omitempty"`
-	Timestamp    int64        `json:"timestamp,omitempty"`
-	Severity     string       `json:"severity,omitempty"`
-	Body         string       `json:"body,omitempty"`
-	AgentID      string       `json:"agent_id,omitempty"`
-	Process      string       `json:"process,omitempty"`
-	TraceID      string       `json:"trace_id,omitempty"`
-	SpanID       string       `json:"span_id,omitempty"`
-	DedupKey     string       `json:"dedup_key,omitempty"`
-	OncePer      string       `json:"once_per,omitempty"`
-	Batch        *wireBatch   `json:"batch,omitempty"`
-}
-
-type wireBatch struct {
-	Key     string `json:"key"`
-	Size    int    `json:"size,omitempty"`
-	Timeout string `json:"timeout,omitempty"`
-}
-
 // ErrQueueFull says that an event was dropped, and counted, because too many wait.
 var ErrQueueFull = errors.New("foundation: the queue is full; the event was dropped")
 
 // ErrClosed says that an event was dropped, and counted, because the client is closed.
 var ErrClosed = errors.New("foundation: the client is closed; the event was dropped")
 
-// encoders are buffers with their encoders, for events in the making.
-var encoders = sync.Pool{New: func() any {
-	e := new(encoder)
-	e.json = json.NewEncoder(&e.line)
-	e.json.SetEscapeHTML(false)
-	return e
-}}
-
-type encoder struct {
-	line bytes.Buffer
-	json *json.Encoder
-}
+// lines are buffers for events in the making.
+var lines = sync.Pool{New: func() any { return new([]byte) }}
 
 // Emit queues an event. It never waits for the agent. The error says that the event cannot be encoded, or
 // was dropped; most callers need not look at it, since drops are counted (Stats) and reported to the agent.
@@ -90,23 +55,12 @@ func (c *Client) Emit(e Event) error {
 	if e.AgentID == "" {
 		e.AgentID = c.agentID()
 	}
-	w := wireEvent{e.Name, e.Measurements, e.Metadata, e.Time.UnixNano(), e.Severity, e.Body, e.AgentID, e.Process,
-		e.TraceID, e.SpanID, e.DedupKey, duration(e.OncePer), nil}
-	if b := e.Batch; b != nil {
-		w.Batch = &wireBatch{b.Key, b.Size, duration(b.Timeout)}
-	}
-	enc := encoders.Get().(*encoder)
-	defer encoders.Put(enc)
-	enc.line.Reset()
-	if err := enc.json.Encode(&w); err != nil {
+	line := lines.Get().(*[]byte)
+	defer lines.Put(line)
+	var err error
+	if *line, err = e.appendJSON((*line)[:0]); err != nil {
 		return fmt.Errorf("event %q: %w", e.Name, err)
 	}
-	return c.events.put(enc.line.Bytes())
-}
-
-func duration(d time.Duration) string {
-	if d == 0 {
-		return ""
-	}
-	return d.String()
+	*line = append(*line, '\n')
+	return c.events.put(*line)
 }

@@ -158,7 +158,7 @@ func (s *sender) deliver(ctx context.Context) {
 	batch := s.queue.take()
 	rest := batch
 	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, 5*time.Second
+	wait.InitialInterval, wait.MaxInterval = 20*time.Millisecond, 5*time.Second
 	size := maxRequest
 	for len(rest) > 0 {
 		request := head(rest, size)
@@ -255,10 +255,13 @@ func (s *sender) report(ctx context.Context) {
 	if drops == s.reported {
 		return
 	}
-	err := s.client.json(ctx, http.MethodPost, "/v1/events", wireEvent{Name: dropsEvent, Severity: "WARN",
+	report := Event{Name: dropsEvent, Time: time.Now(), Severity: "WARN", AgentID: s.client.agentID(),
 		Body:         "The application's queue was full; events were dropped",
-		AgentID:      s.client.agentID(),
-		Measurements: Measurements{"count": float64(drops - s.reported)}}, nil)
+		Measurements: Measurements{"count": float64(drops - s.reported)}}
+	line, err := report.appendJSON(nil)
+	if err == nil {
+		err = s.client.call(ctx, http.MethodPost, "/v1/events", "application/json", line, nil)
+	}
 	if err == nil {
 		s.reported = drops
 	}
