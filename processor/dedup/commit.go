@@ -20,6 +20,7 @@ func (p *plan) undo(t *table) {
 	for i := range p.strata {
 		if st := &p.strata[i]; st.claimed > 0 {
 			p.carry(t, st, st.claimed)
+			st.rule.stats.held.add(st.claimed)
 		}
 	}
 }
@@ -42,6 +43,7 @@ func (p *plan) commit(t *table, o outcome) {
 	for i := range p.strata {
 		if st := &p.strata[i]; st.dropped > 0 {
 			p.carry(t, st, st.dropped)
+			p.tallyOf(st.rule).held += st.dropped
 		}
 	}
 }
@@ -64,6 +66,10 @@ func (p *plan) eachShard(t *table, fn func(s *shard, r *planned)) {
 // count adds a suppressed record to what its key holds.
 func (p *plan) count(s *shard, r *planned) {
 	a := p.addition(r, r.own)
+	a.slot = r.slot
+	if !r.rule.dryRun {
+		p.tallyOf(r.rule).held += r.own
+	}
 	if h := s.hold(r.key, kindKey, r.rule, r.window, &a, p.now); h.kept == nil {
 		// The entry has gone since it was decided that an earlier record of this plan would bring the copy.
 		for i := range p.records {
@@ -109,14 +115,15 @@ func (p *plan) commitOne(r *planned, t *table, o outcome) {
 		n.sampledOut++
 	case join:
 		n.batched++
+		n.held += r.weight
 		a := p.addition(r, r.weight)
 		a.kept = p.stratum(r.lanes.batch, r.rule).kept
 		t.hold(r.lanes.batch, kindBatch, r.rule, r.lanes.batchTimeout, &a, p.now)
 	case offer:
 		dropped, full := r.rule.reservoir.offer(p.now, r.draw, sample{r.weight, r.lanes, r.kept})
-		r.rule.stats.held.add(r.weight)
+		n.held += r.weight
 		if full {
-			r.rule.stats.held.add(-dropped.weight)
+			n.held -= dropped.weight
 			n.sampledOut++
 			st := p.stratum(dropped.lanes.carry, r.rule)
 			st.dropped += dropped.weight
@@ -135,7 +142,7 @@ func (p *plan) carry(t *table, st *stratum, weight float64) {
 
 // tally of one plan for one rule.
 type tally struct {
-	in, out, refused                float64
+	in, out, refused, held          float64 // held: what was added
 	suppressed, sampledOut, batched int64
 }
 

@@ -123,6 +123,7 @@ const (
 
 // addition is one record, or one parcel, as it is added to what an entry holds.
 type addition struct {
+	slot      uint32 // where its entry was when it was planned, 0 where not known
 	weight    float64
 	logCount  float64 // of a summary, 0 of others
 	summary   bool

@@ -104,7 +104,6 @@ func (o *outlet) takeIn(parcels []*parcel, now int64) {
 		if one.kind != kindSample {
 			a.summary, a.logCount, a.firstAt = true, h.logCount(one.led), h.first
 		}
-		one.rule.stats.held.add(-h.weight) // the batch holds it now
 		o.p.table.hold(h.lanes.batch, kindBatch, one.rule, h.lanes.batchTimeout, &a, now)
 		o.done(one)
 	}

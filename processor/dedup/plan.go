@@ -28,11 +28,11 @@ type planned struct {
 
 	key      key    // where the rule deduplicates it
 	window   uint32 // ms, 0 where it does not
-	reserved bool   // it is the first of its key, in flight, in slot
-	slot     uint32
-	unkeyed  bool  // the table had no room
-	keep     bool  // the record must be copied before it goes
-	kept     *kept // the copy, or that of the entry
+	reserved bool   // it is the first of its key, in flight
+	slot     uint32 // of its entry; it stays there while reserved
+	unkeyed  bool   // the table had no room
+	keep     bool   // the record must be copied before it goes
+	kept     *kept  // the copy, or that of the entry
 
 	own    float64 // weight with which it came
 	weight float64 // with what rides on it

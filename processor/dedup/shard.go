@@ -55,7 +55,7 @@ func (s *shard) decide(p *planned, now int64, plan uint32) {
 	if mode == emitModeFirst {
 		return
 	}
-	p.counted = true
+	p.counted, p.slot = true, slot
 	h := s.holding(e)
 	switch {
 	case h.kept != nil && !h.stale:
@@ -85,8 +85,12 @@ func (s *shard) cancel(p *planned) {
 }
 
 // hold adds to what the entry of a key holds, and returns that; the entry is made where there is none.
+// The caller counts the weight as held by the rule.
 func (s *shard) hold(k key, kind uint8, r *rule, window uint32, a *addition, now int64) *held {
-	slot := s.index.find(k, s.slab)
+	slot := a.slot
+	if slot == 0 || s.slab.at(slot).key != k {
+		slot = s.index.find(k, s.slab)
+	}
 	if slot != 0 {
 		if e := s.slab.at(slot); e.length != 0 && e.end() <= now && !s.expire(slot, now) {
 			slot = 0
@@ -100,9 +104,6 @@ func (s *shard) hold(k key, kind uint8, r *rule, window uint32, a *addition, now
 	before := h.bytes()
 	h.add(a)
 	s.bytes += h.bytes() - before
-	if !r.dryRun {
-		r.stats.held.add(a.weight)
-	}
 	s.changes.mark(slot, e)
 	if kind == kindBatch && h.records >= int64(a.lanes.batchSize) {
 		s.close(e, h)

@@ -37,6 +37,7 @@ func (s *ruleStats) take(t *tally) {
 	s.in.add(t.in)
 	s.out.add(t.out)
 	s.refused.add(t.refused)
+	s.held.add(t.held)
 	addInt(&s.suppressed, t.suppressed)
 	addInt(&s.sampledOut, t.sampledOut)
 	addInt(&s.batched, t.batched)
