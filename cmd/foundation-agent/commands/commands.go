@@ -17,5 +17,7 @@ func New() []*cobra.Command {
 		logsCommand(),
 		tablesCommand(),
 		preflightCommand(),
+		baselineCommand(),
+		migrateCommand(),
 	}
 }
