@@ -69,7 +69,8 @@ func newMigration(set extension.Settings, cfg *Config) (*migration, error) {
 	}
 	running, stop := context.WithCancel(context.Background())
 	return &migration{
-		set: set, cfg: cfg, telemetry: telemetry, events: extevent.NewBuffer(eventBuffer), running: running, stop: stop,
+		set: set, cfg: cfg, telemetry: telemetry, events: extevent.NewBuffer(eventBuffer),
+		self: selfEndpoint{told: make(chan struct{}, 1)}, running: running, stop: stop,
 	}, nil
 }
 
@@ -125,7 +126,7 @@ func (m *migration) start(ctx context.Context, h component.Host) error {
 	if err := m.registerMetrics(); err != nil {
 		return err
 	}
-	m.tasks.Go(func() { m.watch.run(m.running) })
+	m.tasks.Go(func() { m.watch.run(m.running, m.self.told) })
 	m.tasks.Go(func() { m.tellStatus(m.running) })
 	return nil
 }

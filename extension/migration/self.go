@@ -18,8 +18,9 @@ import (
 // selfEndpoint is where the agent exposes its own metrics. It is known once the collector has told its
 // configuration, which is after the extensions have started.
 type selfEndpoint struct {
-	url atomic.Pointer[string]
-	err atomic.Pointer[error]
+	url  atomic.Pointer[string]
+	err  atomic.Pointer[error]
+	told chan struct{} // holds a token once the configuration has been told
 }
 
 var errNotToldYet = errors.New("the agent is still starting: where its own metrics are is not known yet")
@@ -39,11 +40,12 @@ var _ extensioncapabilities.ConfigSnapshotWatcher = (*migration)(nil)
 // NotifyConfigSnapshot implements extensioncapabilities.ConfigSnapshotWatcher.
 func (m *migration) NotifyConfigSnapshot(_ context.Context, snapshot extensioncapabilities.ConfigSnapshot) error {
 	url, err := selfmetrics.Endpoint(snapshot.Effective().ToStringMap())
-	if err != nil {
+	if err != nil { // a rollout whose signals come from elsewhere needs no endpoint here
 		m.self.err.Store(&err)
-		return nil // a rollout whose signals come from elsewhere needs no endpoint here
+	} else {
+		m.self.url.Store(&url)
 	}
-	m.self.url.Store(&url)
+	m.self.told <- struct{}{}
 	return nil
 }
 

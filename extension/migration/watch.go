@@ -51,17 +51,19 @@ type watch struct {
 	paused   string // why the soak did not grow at the last sample
 }
 
-// run samples until ctx ends.
-func (w *watch) run(ctx context.Context) {
+// run samples until ctx ends, first when the sources are known.
+func (w *watch) run(ctx context.Context, known <-chan struct{}) {
 	ticker := time.NewTicker(w.cfg.Interval)
 	defer ticker.Stop()
 	for {
-		w.tick(ctx)
 		select {
 		case <-ctx.Done():
 			return
+		case <-known:
+			known = nil
 		case <-ticker.C:
 		}
+		w.tick(ctx)
 	}
 }
 
