@@ -1,0 +1,101 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/foundation-agent/foundation-agent/internal/agenttest"
+	"github.com/foundation-agent/foundation-agent/internal/operator"
+)
+
+const keptKeys = 20_000
+
+// keepKeys is an overlay in which keys outlive the test.
+const keepKeys = "yaml:processors::event_dedup::rules: [{name: events, dedup: {window: 1h, emit: first_and_summary}}]"
+
+func tablesCommand(t *testing.T, a *agenttest.Agent, args ...string) *exec.Cmd {
+	cmd := exec.Command(agenttest.Binary(t), append([]string{"tables"}, args...)...)
+	cmd.Env = append(os.Environ(), "FOUNDATION_STATE_DIR="+a.StateDir)
+	return cmd
+}
+
+// keys are how many keys the agent holds.
+func keys(t *testing.T, a *agenttest.Agent) int64 {
+	out, err := tablesCommand(t, a, "info", "event_dedup/keys", "--output", "json").Output()
+	require.NoError(t, err, string(out))
+	var v struct{ Tables []operator.TableView }
+	require.NoError(t, json.Unmarshal(out, &v))
+	return v.Tables[0].Entries
+}
+
+// TestKillDuringRestoreLeavesNoHalfTable kills the agent at random moments of backups and restores:
+// FOUNDATION_KILLS times each, or a few.
+func TestKillDuringRestoreLeavesNoHalfTable(t *testing.T) {
+	kills, err := strconv.Atoi(os.Getenv("FOUNDATION_KILLS"))
+	if err != nil {
+		kills = 3
+	}
+	options := agenttest.Options{Args: []string{"--config", keepKeys}}
+	source := agenttest.Start(t, options)
+	for from := 0; from < keptKeys; from += 5000 {
+		var lines strings.Builder
+		for i := range 5000 {
+			fmt.Fprintf(&lines, `{"name":"e","metadata":{"dedup_key":"k%d"}}`+"\n", from+i)
+		}
+		status, answer := source.Post("/v1/events", "application/x-ndjson", lines.String())
+		require.Equal(t, http.StatusAccepted, status, answer)
+	}
+	file := filepath.Join(t.TempDir(), "tables.tar.zst")
+	start := time.Now()
+	out, err := tablesCommand(t, source, "backup", file).CombinedOutput()
+	require.NoError(t, err, string(out))
+	whole := time.Since(start)
+	t.Logf("a whole backup of %d keys took %s", keptKeys, whole)
+
+	for range kills {
+		killed := file + ".killed"
+		backup := tablesCommand(t, source, "backup", killed)
+		require.NoError(t, backup.Start())
+		time.Sleep(rand.N(whole)) // the moment is the point
+		source.Kill()
+		if backup.Wait() != nil {
+			require.NoFileExists(t, killed, "a backup that broke off leaves no file")
+		}
+		options.StateDir = source.StateDir
+		source = agenttest.Start(t, options)
+		_ = os.Remove(killed) // there is none where it broke off
+	}
+
+	took := map[int64]int{}
+	for range kills {
+		options.StateDir = ""
+		target := agenttest.Start(t, options)
+		restore := tablesCommand(t, target, "restore", file, "--table", "event_dedup/keys")
+		require.NoError(t, restore.Start())
+		time.Sleep(rand.N(4 * whole)) // the moment is the point
+		target.Kill()
+		acknowledged := restore.Wait() == nil
+		options.StateDir = target.StateDir
+		target = agenttest.Start(t, options)
+		entries := keys(t, target)
+		took[entries]++
+		if acknowledged {
+			require.Equal(t, int64(keptKeys), entries, "an acknowledged restore stays")
+		} else {
+			require.Contains(t, []int64{0, keptKeys}, entries, "all or nothing")
+		}
+		target.Kill()
+	}
+	t.Logf("entries after kills: %v", took)
+}
