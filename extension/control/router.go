@@ -13,12 +13,14 @@ import (
 )
 
 type router struct {
-	mux   *http.ServeMux
-	audit *audit
+	mux     *http.ServeMux
+	handler http.Handler // mux, with errors in JSON
+	audit   *audit
 }
 
 func newRouter(a *audit) *router {
-	return &router{mux: http.NewServeMux(), audit: a}
+	mux := http.NewServeMux()
+	return &router{mux: mux, handler: door.JSONErrors(mux, "its extension may be missing under serve"), audit: a}
 }
 
 // add routes on behalf of owner. A pattern that is malformed or taken is an error that names its owner.
@@ -51,30 +53,5 @@ func (r *router) addOne(route operator.Route) (err error) {
 }
 
 func (r *router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if handler, pattern := r.mux.Handler(req); pattern == "" {
-		refuse(w, req, handler)
-		return
-	}
-	r.mux.ServeHTTP(w, req.WithContext(operator.WithCaller(req.Context(), operator.CallerOf(req))))
+	r.handler.ServeHTTP(w, req.WithContext(operator.WithCaller(req.Context(), operator.CallerOf(req))))
 }
-
-// refuse answers in JSON what the mux's own handler would answer in text: 404, or 405 with Allow.
-func refuse(w http.ResponseWriter, req *http.Request, muxAnswer http.Handler) {
-	answer := &headOnly{header: w.Header(), status: http.StatusNotFound}
-	muxAnswer.ServeHTTP(answer, req)
-	e := door.Error{Code: "not_found", Message: "no such call: its extension may be missing under serve"}
-	if answer.status == http.StatusMethodNotAllowed {
-		e = door.Error{Code: "method_not_allowed", Message: "allowed: " + w.Header().Get("Allow")}
-	}
-	door.WriteError(w, answer.status, e)
-}
-
-// headOnly is a ResponseWriter that keeps the status and header, and drops the body.
-type headOnly struct {
-	header http.Header
-	status int
-}
-
-func (h *headOnly) Header() http.Header         { return h.header }
-func (h *headOnly) WriteHeader(status int)      { h.status = status }
-func (h *headOnly) Write(p []byte) (int, error) { return len(p), nil }

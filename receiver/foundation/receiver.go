@@ -89,7 +89,7 @@ func (r *foundationReceiver) start(ctx context.Context, h component.Host) (err e
 		return err
 	}
 	r.events.start()
-	return r.openDoors(ctx, h, jsonNotFound(mux))
+	return r.openDoors(ctx, h, door.JSONErrors(mux, "GET /v1/openapi.yaml lists what there is"))
 }
 
 // mount adds the handlers of the extension id.
