@@ -63,16 +63,17 @@ func (s *state) find(name string) (*flagd.Flag, error) {
 	return nil, unknownFlag(name, s)
 }
 
-func (s *state) findBoolean(name string) (*flagd.Flag, error) {
+// requireBoolean refuses a name that is not that of a boolean flag.
+func (s *state) requireBoolean(name string) error {
 	f, err := s.find(name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if f.Type != flagd.Boolean {
-		return nil, invalid(fmt.Errorf("flag %q is of type %s, not boolean: set it to one of its variants (%s)",
+		return invalid(fmt.Errorf("flag %q is of type %s, not boolean: set it to one of its variants (%s)",
 			name, f.Type, strings.Join(f.VariantNames(), ", ")))
 	}
-	return f, nil
+	return nil
 }
 
 // SetAll sets boolean flags in one atomic step.
@@ -80,7 +81,7 @@ func (e *flagsExtension) SetAll(values map[string]bool, by flag.Author) (persist
 	_, persisted, err = e.change(causeOverride, by, func(s *state, at time.Time) (map[string]*override, error) {
 		changes := make(map[string]*override, len(values))
 		for name, on := range values {
-			if _, err := s.findBoolean(name); err != nil {
+			if err := s.requireBoolean(name); err != nil {
 				return nil, err
 			}
 			changes[name] = setBoolean(on, by, at)
@@ -144,7 +145,7 @@ func (e *flagsExtension) setValue(name string, asked json.RawMessage, by flag.Au
 // setShare turns a flag on for a percentage of targeting keys.
 func (e *flagsExtension) setShare(name string, percentage float64, by flag.Author) (*state, bool, error) {
 	return e.change(causeOverride, by, func(s *state, at time.Time) (map[string]*override, error) {
-		if _, err := s.findBoolean(name); err != nil {
+		if err := s.requireBoolean(name); err != nil {
 			return nil, err
 		}
 		o, err := setPercentage(percentage, by, at)

@@ -139,8 +139,10 @@ func TestSameAsFlagdInProcess(t *testing.T) {
 	require.NoError(t, err)
 	set, err := contentsOf(t, file).parse([]string{file})
 	require.NoError(t, err)
-	var evaluations []evaluation
-	for i := range 2_000 {
+	keys := []string{"app-split", "app-split-thirds", "app-split-by-email", "app-split-nested", "app-banner", "app-version", "app-roles"}
+	const users = 2_000
+	evaluations := make([]evaluation, 0, users*len(keys))
+	for i := range users {
 		context := map[string]any{
 			"targetingKey": fmt.Sprintf("user-%d@example.com", i),
 			"email":        fmt.Sprintf("%d@example.%s", i, []string{"com", "org"}[i%2]),
@@ -149,7 +151,7 @@ func TestSameAsFlagdInProcess(t *testing.T) {
 			"roles":        []string{"reader", "admin"}[:i%3/2+1],
 			"n":            i % 10,
 		}
-		for _, key := range []string{"app-split", "app-split-thirds", "app-split-by-email", "app-split-nested", "app-banner", "app-version", "app-roles"} {
+		for _, key := range keys {
 			f, ok := set.Flag(key)
 			require.True(t, ok, key)
 			fallback := any("fallback")

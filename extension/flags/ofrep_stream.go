@@ -5,6 +5,7 @@ package flags
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,7 +54,7 @@ func (s *streams) nextChange() <-chan struct{} {
 func (s *streams) serve(w http.ResponseWriter, r *http.Request) {
 	if s.open.Add(1) > s.limit {
 		s.open.Add(-1)
-		w.Header().Set("Retry-After", fmt.Sprint(retrySeconds))
+		w.Header().Set("Retry-After", strconv.Itoa(retrySeconds))
 		writeFailure(w, http.StatusServiceUnavailable, "",
 			flagd.Failed(flagd.CodeGeneral, fmt.Errorf("%d event streams are open, which is the limit", s.limit)), nil)
 		return

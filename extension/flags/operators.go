@@ -54,7 +54,7 @@ func (e *flagsExtension) serveSwitch(on bool) http.HandlerFunc {
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		name := r.PathValue("name")
-		if _, err := e.state.Load().findBoolean(name); err != nil {
+		if err := e.state.Load().requireBoolean(name); err != nil {
 			e.refuse(w, err)
 			return
 		}

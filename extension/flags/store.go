@@ -150,7 +150,7 @@ func (s *store) run(stop <-chan struct{}) {
 	for {
 		select {
 		case <-stop:
-			s.write()
+			_ = s.write() // it has logged why
 			return
 		case <-s.wake:
 		case <-retry.C:

@@ -316,7 +316,7 @@ func FuzzDecodeOverrides(f *testing.F) {
 	require.NoError(f, err)
 	set, err := definitions.parse([]string{shipped})
 	require.NoError(f, err)
-	f.Fuzz(func(t *testing.T, raw []byte) {
+	f.Fuzz(func(_ *testing.T, raw []byte) {
 		overrides, err := decodeOverrides(raw)
 		if err != nil {
 			return

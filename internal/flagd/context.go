@@ -101,9 +101,7 @@ func neutralize(value any, depth int) error {
 				return err
 			}
 		}
-		if _, empty := value[""]; empty {
-			delete(value, "") // no path of var can name it
-		}
+		delete(value, "") // no path of var can name it
 		if len(value) == 1 {
 			value[""] = nil
 		}
