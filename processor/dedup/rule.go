@@ -188,10 +188,14 @@ func (r *rule) takesByCondition(ctx context.Context, rl plog.ResourceLogs, sl pl
 	return err == nil && matched
 }
 
-// windowOf is the window for a record, 0 if the rule does not deduplicate it.
+// windowOf is the window for a record, 0 if the rule does not deduplicate it. Who asks for a batch of events without
+// naming what makes them the same wants them in the batch, equal or not.
 func (r *rule) windowOf(f *facts) uint32 {
-	if r.caller && f.oncePer > 0 {
+	switch {
+	case r.caller && f.oncePer > 0:
 		return min(f.oncePer, r.limitWindow)
+	case r.caller && f.batched && !f.hasKey:
+		return 0
 	}
 	return r.window
 }

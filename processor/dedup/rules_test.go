@@ -217,6 +217,24 @@ func TestCallersAreAnsweredWithinLimits(t *testing.T) {
 	require.Equal(t, int64(2), intOf(t, r.sink.all()[7], attr.BatchRecords), "and the timeout to a second")
 }
 
+// Equal events that the caller batches all join the batch, though the rule would deduplicate them by their content.
+func TestAskedBatchTakesEqualEvents(t *testing.T) {
+	rule := dedupRule(10*time.Second, emitFirstAndSummary)
+	rule.Caller = true
+	r := newRig(t, config(rule), &sink{}, nil, someTime)
+	require.NoError(t, r.ConsumeLogs(door.WithCaller(context.Background(), door.Caller{}), events(12, "b", "", func(_ int, lr plog.LogRecord) {
+		lr.Attributes().PutStr(attr.BatchKey, "x")
+		lr.Attributes().PutInt(attr.BatchSize, 5)
+		lr.Attributes().PutStr(attr.BatchTimeout, "1s")
+	})))
+	r.pass(1100 * time.Millisecond)
+	var sizes []int64
+	for _, lr := range r.sink.all() {
+		sizes = append(sizes, intOf(t, lr, attr.BatchRecords))
+	}
+	require.Equal(t, []int64{5, 5, 2}, sizes)
+}
+
 func TestBatchOfARule(t *testing.T) {
 	r := newRig(t, config(Rule{Batch: &BatchConfig{Size: 4, Timeout: time.Second}}), &sink{}, nil, someTime)
 	r.send(events(10, "e", ""))
