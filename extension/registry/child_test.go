@@ -27,6 +27,7 @@ type childSpec struct {
 	Socket string
 	ID     string
 	Body   map[string]any
+	OpAMP  *opampSpec // it is an OpAMP client instead
 }
 
 type childAnswer struct {
@@ -47,6 +48,9 @@ func runChild(text string) int {
 	if err := json.Unmarshal([]byte(text), &spec); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 97
+	}
+	if spec.OpAMP != nil {
+		return runOpAMPChild(*spec.OpAMP)
 	}
 	client := unixClient(spec.Socket)
 	body, _ := json.Marshal(spec.Body)
@@ -109,8 +113,15 @@ type child struct {
 
 func startChild(t *testing.T, socket, id string, body map[string]any) *child {
 	t.Helper()
+	c := launchChild(t, childSpec{Socket: socket, ID: id, Body: body})
+	require.NoError(t, c.out.Decode(&c.registered))
+	return c
+}
+
+func launchChild(t *testing.T, spec childSpec) *child {
+	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+string(mustJSON(childSpec{Socket: socket, ID: id, Body: body})))
+	cmd.Env = append(os.Environ(), childEnv+"="+string(mustJSON(spec)))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
@@ -121,9 +132,7 @@ func startChild(t *testing.T, socket, id string, body map[string]any) *child {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	c := &child{cmd: cmd, in: in, out: json.NewDecoder(out)}
-	require.NoError(t, c.out.Decode(&c.registered))
-	return c
+	return &child{cmd: cmd, in: in, out: json.NewDecoder(out)}
 }
 
 func (c *child) pid() int32 { return int32(c.cmd.Process.Pid) }

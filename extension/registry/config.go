@@ -35,6 +35,20 @@ type Config struct {
 
 	// HTTP is an endpoint of the registry's own, beside the door that it is mounted on. Off by default.
 	HTTP configoptional.Optional[confighttp.ServerConfig] `mapstructure:"http"`
+	// OpAMP is an endpoint for OpAMP clients, by WebSocket and plain HTTP, at /v1/opamp. Off by default.
+	OpAMP configoptional.Optional[OpAMPConfig] `mapstructure:"opamp"`
+}
+
+// OpAMPConfig is where OpAMP clients connect, and what they may send.
+type OpAMPConfig struct {
+	// Server is named, not embedded: its own Unmarshal would read the other keys as well.
+	Server confighttp.ServerConfig `mapstructure:",squash"`
+	// MaxMessageBytes bounds one message.
+	MaxMessageBytes int64 `mapstructure:"max_message_bytes"`
+	// MaxConnections bounds open WebSockets.
+	MaxConnections int `mapstructure:"max_connections"`
+	// Lease is how long a client may be silent over plain HTTP, or on a WebSocket if it promised heartbeats.
+	Lease time.Duration `mapstructure:"lease"`
 }
 
 // Values of OnConflict.
@@ -109,13 +123,19 @@ func createDefaultConfig() component.Config {
 			MaxWatchersPerUID: 64,
 			WatcherBuffer:     1024,
 		},
-		HTTP: configoptional.Default(defaultServer()),
+		HTTP: configoptional.Default(defaultServer("localhost:4323")),
+		OpAMP: configoptional.Default(OpAMPConfig{
+			Server:          defaultServer("localhost:4320"),
+			MaxMessageBytes: 1 << 20,
+			MaxConnections:  1000,
+			Lease:           90 * time.Second, // three of opamp-go's heartbeats
+		}),
 	}
 }
 
-func defaultServer() confighttp.ServerConfig {
+func defaultServer(endpoint string) confighttp.ServerConfig {
 	c := confighttp.NewDefaultServerConfig()
-	c.NetAddr.Endpoint = "localhost:4323"
+	c.NetAddr.Endpoint = endpoint
 	return c
 }
 
@@ -148,6 +168,17 @@ func (c *Config) Validate() error {
 	}
 	if c.Downs.KeepFor < 0 {
 		wrong("downs::keep_for", c.Downs.KeepFor, "0 or more")
+	}
+	if o := c.OpAMP.Get(); o != nil {
+		if o.MaxMessageBytes < 1024 {
+			wrong("opamp::max_message_bytes", o.MaxMessageBytes, "1024 or more")
+		}
+		if o.MaxConnections < 1 {
+			wrong("opamp::max_connections", o.MaxConnections, "1 or more")
+		}
+		if o.Lease < minLease {
+			wrong("opamp::lease", o.Lease, fmt.Sprintf("%v or more", minLease))
+		}
 	}
 	for _, n := range []struct {
 		key   string

@@ -35,12 +35,17 @@ func TestEveryOption(t *testing.T) {
 	cfg := load(t, "agent_registry/all")
 	assert.Equal(t, component.MustNewID("feature_flags"), *cfg.Flags)
 	assert.Equal(t, "127.0.0.1:4333", cfg.HTTP.Get().NetAddr.Endpoint)
+	opamp := cfg.OpAMP.Get()
+	assert.Equal(t, "127.0.0.1:4330", opamp.Server.NetAddr.Endpoint)
+	assert.Equal(t, int64(65536), opamp.MaxMessageBytes)
+	assert.Equal(t, 10, opamp.MaxConnections)
+	assert.Equal(t, 10*time.Second, opamp.Lease)
 	assert.Equal(t, LeaseConfig{Default: 20 * time.Second, Min: 2 * time.Second, Max: time.Hour}, cfg.Lease)
 	var same func(path string, a, b reflect.Value)
 	same = func(path string, a, b reflect.Value) {
 		for i := range a.NumField() {
 			name := path + a.Type().Field(i).Name
-			if f := a.Field(i); f.Kind() == reflect.Struct && a.Type().Field(i).Name != "HTTP" {
+			if f := a.Field(i); f.Kind() == reflect.Struct && a.Type().Field(i).Name != "HTTP" && a.Type().Field(i).Name != "OpAMP" {
 				same(name+".", f, b.Field(i))
 			} else {
 				assert.NotEqual(t, b.Field(i).Interface(), f.Interface(), name)
@@ -65,6 +70,9 @@ func TestWrongConfigNamesKeyValueAndWhatIsAllowed(t *testing.T) {
 		`limits::max_vitals: -1 is not allowed: 0 or more`:                                                                                            func(c *Config) { c.Limits.MaxVitals = -1 },
 		`write_interval: 0s is not allowed: 10ms or more`:                                                                                             func(c *Config) { c.WriteInterval = 0 },
 		`flag: "" is not allowed: the name of a boolean flag, as flags is set`:                                                                        func(c *Config) { c.Flags, c.Flag = &flagsID, "" },
+		`opamp::max_message_bytes: 1 is not allowed: 1024 or more`:                                                                                    func(c *Config) { c.OpAMP.GetOrInsertDefault().MaxMessageBytes = 1 },
+		`opamp::max_connections: 0 is not allowed: 1 or more`:                                                                                         func(c *Config) { c.OpAMP.GetOrInsertDefault().MaxConnections = 0 },
+		`opamp::lease: 0s is not allowed: 500ms or more`:                                                                                              func(c *Config) { c.OpAMP.GetOrInsertDefault().Lease = 0 },
 	} {
 		cfg := createDefaultConfig().(*Config)
 		change(cfg)

@@ -30,7 +30,7 @@ type owner struct {
 	account account
 	process proc.Identity // PID is 0 where the kernel does not show the process to us
 	token   tokenHash     // zero where none was given out
-	conn    any           // the connection that an OpAMP agent lives on
+	conn    connection    // what an OpAMP agent lives on, nil for others
 }
 
 // account is whom an entry or a watcher is counted for: a user of this host, or all callers over TCP.

@@ -34,7 +34,8 @@ type agentRegistry struct {
 
 	observer *endpointswatcher.EndpointsWatcher
 	storage  storage.Client // nil without storage
-	server   *server        // nil without an endpoint of its own
+	servers  []*server      // of its own endpoints
+	opamp    *opamp         // nil where it is off
 	unbind   func()         // from the flag
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
@@ -107,7 +108,7 @@ func (x *agentRegistry) Start(ctx context.Context, h component.Host) error {
 	x.running.Go(func() { x.sweepLeases(background) })
 	x.running.Go(func() { x.hub.paceDeaths(background) })
 	x.running.Go(x.reportEvents(background))
-	return x.startServer(ctx, h)
+	return x.startServers(ctx, h)
 }
 
 func (x *agentRegistry) bindFlag(h component.Host) error {
@@ -160,8 +161,11 @@ func (x *agentRegistry) startStorage(ctx context.Context, h component.Host) erro
 func (x *agentRegistry) Shutdown(ctx context.Context) error {
 	var errs []error
 	x.observer.StopListAndWatch()
-	if x.server != nil {
-		errs = append(errs, x.server.close(ctx))
+	for _, s := range x.servers {
+		errs = append(errs, s.close(ctx))
+	}
+	if x.opamp != nil {
+		x.opamp.close()
 	}
 	if x.unbind != nil {
 		x.unbind()

@@ -78,6 +78,9 @@ func (r *registry) lapse(e *entry, now int64) {
 		r.setUnresponsive(e)
 	case e.process.Start == 0:
 		r.remove(e, agents.Down{Reason: agents.ReasonLeaseLost, Detail: "no heartbeat for " + time.Duration(a.Lease).String()})
+		if e.conn != nil {
+			e.conn.hangUp()
+		}
 	case e.recheck > now:
 	case e.process.Gone():
 		r.remove(e, agents.Down{Reason: agents.ReasonExited, Detail: "found gone after its lease lapsed"})

@@ -151,15 +151,21 @@ func (r *registry) remove(e *entry, down agents.Down) {
 	if down.At.IsZero() {
 		down.At = r.now()
 	}
-	r.byID.Delete(a.ID)
+	r.takeOut(e)
+	r.store(record{Del: a.ID}, record{Down: &down})
+	r.tally.died(down.Reason)
+	r.hub.died(down)
+}
+
+// takeOut is insert's opposite. r.mu is held.
+func (r *registry) takeOut(e *entry) {
+	id := e.agent.Load().ID
+	r.byID.Delete(id)
 	r.bytes.Add(-e.bytes)
 	if r.accounts[e.account]--; r.accounts[e.account] == 0 {
 		delete(r.accounts, e.account)
 	}
-	r.moveOut(e.process.PID, a.ID)
-	r.store(record{Del: a.ID}, record{Down: &down})
-	r.tally.died(down.Reason)
-	r.hub.died(down)
+	r.moveOut(e.process.PID, id)
 }
 
 // moveIn notes that the agent lives in p, whose end is then its own. It takes p over, and reports
