@@ -22,6 +22,7 @@ type process struct {
 	agent *agent
 	name  string
 	stack list // open spans, the outermost first
+	loose list // open spans of callers that keep their own parents, in the order of their starts
 	held  int  // entries that belong to it, on the stack or not
 
 	adopted *spans.Propagation // the remote parent of the first span; nil for none
@@ -56,7 +57,7 @@ func (t *table) processOf(s spans.Sender) *process {
 	}
 	p := a.processes[s.Process]
 	if p == nil {
-		p = &process{agent: a, name: s.Process, stack: list{kind: inOrder}}
+		p = &process{agent: a, name: s.Process, stack: list{kind: inOrder}, loose: list{kind: inOrder}}
 		a.processes[s.Process] = p
 	}
 	return p

@@ -125,6 +125,7 @@ func (o *openSpans) readHalves(ctx context.Context, halves ptrace.Traces) (taken
 				h.shape = shape
 				o.table.stats.stripped.Add(int64(h.stripped))
 				sender.Process = h.process
+				h.unstacked = h.unstacked || h.process == "" // an SDK's, which keeps its own parents
 				starts = starts || h.start != 0
 				taken = append(taken, senderHalf{sender, h})
 			}

@@ -67,9 +67,11 @@ func (t *table) buryAgent(a *agent, d agents.Down) {
 // life of the same id.
 func (p *process) orphans(at int64) []*entry {
 	var left []*entry
-	for e := p.stack.head; e != nil; e = p.stack.after(e) {
-		if e.opened <= at {
-			left = append(left, e)
+	for _, l := range []*list{&p.stack, &p.loose} {
+		for e := l.head; e != nil; e = l.after(e) {
+			if e.opened <= at {
+				left = append(left, e)
+			}
 		}
 	}
 	return left
@@ -77,16 +79,19 @@ func (p *process) orphans(at int64) []*entry {
 
 // lastSeq is how lately a process opened a span that is open.
 func (p *process) lastSeq() uint64 {
-	if top := p.top(); top != nil {
-		return top.seq
+	last := uint64(0)
+	for _, l := range []*list{&p.stack, &p.loose} {
+		if l.tail != nil {
+			last = max(last, l.tail.seq)
+		}
 	}
-	return 0
+	return last
 }
 
 // bereave takes away the contexts of a process whose spans have been ended. One that has opened spans
 // since lives again, and keeps them.
 func (t *table) bereave(p *process) {
-	if p.top() != nil {
+	if p.held > 0 {
 		return
 	}
 	t.dropFrames(p)

@@ -56,7 +56,6 @@ type entry struct {
 	reason   reason
 	hasEnd   bool // an end has come
 	managed  bool // stacks, deadlines and deaths apply: as the flag was when it came
-	stacked  bool // it stands on its process's stack
 	counted  bool // its parent counts it as an open child
 	inLeaf   bool // it stands in its agent's list of leaves
 	unproven bool // came from a sender without a proven agent id
@@ -89,7 +88,8 @@ type entry struct {
 	after   func()   // runs when it has been delivered: the obituary of its agent
 
 	links [linkKinds]link
-	slot  *list // of the wheel
+	slot  *list // of the wheel; nil for none
+	among *list // the stack or the loose spans of its process; nil for neither
 }
 
 // doom is a forced end that has to wait for the outcome of a passage.

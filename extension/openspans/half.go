@@ -26,6 +26,7 @@ type half struct {
 	bytes      []byte // of an OTLP Span without ids and times
 	context    *pcommon.Map
 	synthetic  bool
+	unstacked  bool
 	stripped   int // control attributes that were not the sender's to set
 }
 
@@ -73,6 +74,8 @@ func (h *half) readAttributes(attributes pcommon.Map) {
 			if v.Type() == pcommon.ValueTypeInt && v.Int() >= 0 {
 				h.duration = v.Int()
 			}
+		case attr.Unstacked:
+			h.unstacked = v.Bool()
 		case attr.HeartbeatNs:
 			if v.Type() == pcommon.ValueTypeInt && v.Int() > 0 {
 				h.heartbeat = min(max(time.Duration(v.Int()), minHeartbeat), maxHeartbeat)

@@ -199,6 +199,8 @@ func (r *fakeRegistry) tell(d agents.Down) {
 }
 
 // testHost has the extensions that a test gives it.
-type testHost struct{ extensions map[component.ID]component.Component }
+type testHost struct {
+	extensions map[component.ID]component.Component
+}
 
 func (h testHost) GetExtensions() map[component.ID]component.Component { return h.extensions }

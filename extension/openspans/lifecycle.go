@@ -48,7 +48,7 @@ func (t *table) place(s spans.Sender, p *process, h *half, managed bool) (linkTo
 		}
 		return nil, nil
 	}
-	if hasParent || !s.Proven() || !managed {
+	if hasParent || h.unstacked || !s.Proven() || !managed {
 		return nil, nil
 	}
 	above, ok := p.innermost()
@@ -118,15 +118,23 @@ func (t *table) openEntry(e *entry, h *half) {
 	e.state, e.seq, e.start, e.parent = open, t.seq, h.start, h.parent
 	e.hear(t, h)
 	t.countChild(e)
-	if p := e.process; p.agent.id != "" && e.managed {
-		p.stack.push(e)
-		e.stacked = true
-		t.stats.sawDepth(p.stack.len)
+	if e.owner().id != "" && e.managed {
+		t.stand(e, !h.unstacked)
 	}
 	if !e.synthetic {
 		t.stats.starts.Add(1)
 	}
 	t.schedule(e)
+}
+
+// stand puts an open span on its process's stack, or among its loose ones.
+func (t *table) stand(e *entry, stacked bool) {
+	e.among = &e.process.loose
+	if stacked {
+		e.among = &e.process.stack
+		t.stats.sawDepth(e.among.len + 1)
+	}
+	e.among.push(e)
 }
 
 // hear notes that a half of the span came.

@@ -56,6 +56,7 @@ const (
 	flagHasEnd = 1 << iota
 	flagManaged
 	flagStacked
+	flagLoose
 	flagOwnContext
 )
 
@@ -108,7 +109,8 @@ func (e *entry) flags() (f uint64) {
 		set  bool
 		flag uint64
 	}{
-		{e.hasEnd, flagHasEnd}, {e.managed, flagManaged}, {e.stacked, flagStacked},
+		{e.hasEnd, flagHasEnd}, {e.managed, flagManaged}, {e.among != nil && e.among == &e.process.stack, flagStacked},
+		{e.among != nil && e.among == &e.process.loose, flagLoose},
 		{e.context != nil && e.context.merged == nil && e.context.own.Len() > 0, flagOwnContext},
 	} {
 		if bit.set {
@@ -123,6 +125,7 @@ type storedEntry struct {
 	entry
 	agent, process string
 	shapeID        uint64
+	stacked, loose bool
 	ownContext     bool
 }
 
@@ -144,7 +147,7 @@ func readEntry(b []byte) (*storedEntry, error) {
 			s.reason = reason(n)
 		case fFlags:
 			s.hasEnd, s.managed = n&flagHasEnd != 0, n&flagManaged != 0
-			s.stacked, s.ownContext = n&flagStacked != 0, n&flagOwnContext != 0
+			s.stacked, s.loose, s.ownContext = n&flagStacked != 0, n&flagLoose != 0, n&flagOwnContext != 0
 		case fStart:
 			s.start = int64(n)
 		case fEnd:

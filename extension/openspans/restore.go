@@ -135,9 +135,8 @@ func (im *image) inOrder() []*storedEntry {
 func (t *table) revive(s *storedEntry, k shapeKey) {
 	e := &s.entry
 	e.shape = t.shapes.take(k)
-	stacked := e.stacked
 	was := e.state
-	e.stacked, e.state = false, waiting
+	e.state = waiting
 	if s.ownContext {
 		e.reviveContext(t)
 	} else if e.context != nil {
@@ -155,9 +154,8 @@ func (t *table) revive(s *storedEntry, k shapeKey) {
 		return
 	}
 	t.countChild(e)
-	if stacked {
-		e.process.stack.push(e)
-		e.stacked = true
+	if s.stacked || s.loose {
+		t.stand(e, s.stacked)
 	}
 	e.heard = t.clock.now() // nobody could be heard meanwhile
 	t.schedule(e)

@@ -235,4 +235,3 @@ func mapOf(pairs ...string) pcommon.Map {
 	}
 	return m
 }
-

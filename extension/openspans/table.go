@@ -186,9 +186,9 @@ func (t *table) finish(e *entry, r reason, at int64) {
 func (t *table) unlink(e *entry) {
 	t.held.remove(e)
 	t.wheel.clear(e)
-	if e.stacked {
-		e.process.stack.remove(e)
-		e.stacked = false
+	if e.among != nil {
+		e.among.remove(e)
+		e.among = nil
 	}
 	t.discountChild(e)
 	t.part(e)

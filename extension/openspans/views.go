@@ -104,7 +104,7 @@ func viewOf(e *entry) operator.OpenSpan {
 	if e.slot != nil {
 		v.Deadline = time.Unix(0, e.deadline).UTC()
 	}
-	if e.stacked {
+	if e.among == &e.process.stack {
 		for at := e; at != nil; at = e.process.stack.before(at) {
 			v.Depth++
 		}

@@ -33,6 +33,7 @@ const (
 	EndReason       = "foundation.span.end_reason"       // string; absent for a normal end
 	OpenDurationNs  = "foundation.span.open_duration_ns" // int: how long a span was open when it had to be closed
 	HeartbeatNs     = "foundation.span.heartbeat_ns"     // int, in: how long the next half of this span may take
+	Unstacked       = "foundation.span.unstacked"        // bool, in: the caller keeps its own parents; the span stands on no stack
 	StartMissing    = "foundation.span.start_missing"    // bool: true on an end whose start never came
 	ErrorContextPre = "error_context."                   // prefix of merged error context on spans and logs
 )

@@ -27,7 +27,7 @@ var (
 	linkFields       = append(spanFields{"link", "links"}, whichSpan...)
 	eventFields      = append(spanFields{"attributes", "name", "timestamp"}, whichSpan...)
 	endFields        = append(spanFields{"attributes", "duration_ns", "events", "links", "name", "status", "timestamp"}, whichSpan...)
-	startFields      = append(spanFields{"attributes", "events", "heartbeat", "kind", "links", "name", "parent_span_id", "status", "timestamp", "tracestate"}, whichSpan...)
+	startFields      = append(spanFields{"attributes", "events", "heartbeat", "kind", "links", "name", "parent_span_id", "stack", "status", "timestamp", "tracestate"}, whichSpan...)
 )
 
 // spanDecoder makes a half span of a call's JSON. It is reused and not for concurrent use.
@@ -43,6 +43,7 @@ type spanDecoder struct {
 	attributes xpdata.MapBuilder // of the span, or of the event that the object is
 	heartbeat  time.Duration
 	duration   int64 // ns; -1 where absent
+	unstacked  bool
 	timestamp  pcommon.Timestamp
 }
 
@@ -61,7 +62,7 @@ func (d *spanDecoder) decode(data []byte, allowed spanFields, received time.Time
 
 func (d *spanDecoder) reset(allowed spanFields) {
 	d.agentID, d.process, d.allowed = "", "", allowed
-	d.attributes, d.heartbeat, d.duration = xpdata.MapBuilder{}, 0, -1
+	d.attributes, d.heartbeat, d.duration, d.unstacked = xpdata.MapBuilder{}, 0, -1, false
 }
 
 // finish gives the half what its call means.
@@ -87,6 +88,9 @@ func (d *spanDecoder) finish() error {
 	}
 	if d.heartbeat > 0 {
 		span.Attributes().PutInt(attr.HeartbeatNs, int64(d.heartbeat))
+	}
+	if d.unstacked {
+		span.Attributes().PutBool(attr.Unstacked, true)
 	}
 	if d.duration >= 0 {
 		span.Attributes().PutInt(attr.DurationNs, d.duration)
@@ -147,6 +151,8 @@ func (d *spanDecoder) field(name []byte) (err error) {
 		return d.durationNs()
 	case "heartbeat":
 		return d.heartbeatEvery()
+	case "stack":
+		return d.stack()
 	case "status":
 		return d.status(span.Status())
 	case "attributes":
@@ -163,6 +169,22 @@ func (d *spanDecoder) field(name []byte) (err error) {
 		return d.link(span.Links().AppendEmpty())
 	}
 	return err
+}
+
+// stack reads whether the span stands on its process's stack: it does, unless told otherwise.
+func (d *spanDecoder) stack() error {
+	token, err := d.dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	switch kind := token.Kind(); kind {
+	case 'f':
+		d.unstacked = true
+	case 't', 'n':
+	default:
+		return invalid("stack", "%s is not allowed; give true or false", kindName(kind))
+	}
+	return nil
 }
 
 // kinds of span, by the names that OpenTelemetry gives them.
