@@ -172,11 +172,9 @@ func (o operatorTable) Cleanup(context.Context) (removed int64, err error) {
 	t := o.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.clock.now()
-	before := t.held.spans
-	t.wheel.advance(now, t.expire)
-	dropped := t.ended.expire(now, t.forgetEnded)
-	return int64(before - t.held.spans + dropped), nil
+	before := t.held.spans + t.ended.len
+	t.expire(t.clock.now())
+	return int64(before - t.held.spans - t.ended.len), nil
 }
 
 // Ensure writes the whole table to storage anew, for storage that has lost it.

@@ -63,6 +63,7 @@ func complete(s ptrace.Span, e *entry) {
 	s.SetParentSpanID(e.parent)
 	if len(e.more) > 0 {
 		keepLast(s.Attributes())
+		dropRepeats(s)
 	}
 	start, end := e.times()
 	s.SetStartTimestamp(pcommon.Timestamp(start))
@@ -118,6 +119,32 @@ var forcedText = [reasonCount]string{
 	heartbeatLost: "the heartbeat of this span stopped",
 	evicted:       "the table of open spans was full; the oldest had to leave",
 	agentShutdown: "the telemetry agent shut down while this span was open",
+}
+
+// dropRepeats leaves each event and link once: a sender whose end says all says again what its start said.
+func dropRepeats(s ptrace.Span) {
+	if s.Events().Len() > 1 {
+		type event struct {
+			at   pcommon.Timestamp
+			name string
+		}
+		seen := make(map[event]bool, s.Events().Len())
+		s.Events().RemoveIf(func(e ptrace.SpanEvent) bool {
+			k := event{e.Timestamp(), e.Name()}
+			known := seen[k]
+			seen[k] = true
+			return known
+		})
+	}
+	if s.Links().Len() > 1 {
+		seen := make(map[key]bool, s.Links().Len())
+		s.Links().RemoveIf(func(l ptrace.SpanLink) bool {
+			k := key{l.TraceID(), l.SpanID()}
+			known := seen[k]
+			seen[k] = true
+			return known
+		})
+	}
 }
 
 // keepLast leaves of attributes with one key the last: halves are joined by writing one after another.

@@ -2,6 +2,8 @@
 
 package openspans
 
+import "time"
+
 // schedule sets the deadline of an entry. A later one than is set costs nothing: the wheel looks at the
 // entry at the old one, and sets it anew.
 func (t *table) schedule(e *entry) {
@@ -41,13 +43,30 @@ func (t *table) deadlineOf(e *entry) int64 {
 func (t *table) tick() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.clock.now()
-	t.wheel.advance(now, t.expire)
+	t.expire(t.clock.now())
+}
+
+// childGrace is how long an overdue parent waits for overdue children, whose deadlines may be a little later.
+const childGrace = time.Second
+
+// expire ends the entries whose deadlines have passed, children before parents, and forgets old ends.
+func (t *table) expire(now int64) {
+	due := t.wheel.advance(now)
+	if len(due) > 1 {
+		parentsLast(due)
+	}
+	for _, e := range due {
+		if e.children > 0 && now-e.deadline < int64(childGrace) {
+			t.wheel.set(e)
+			continue
+		}
+		t.overdue(e)
+	}
 	t.ended.expire(now, t.forgetEnded)
 }
 
-// expire ends an entry whose deadline has passed.
-func (t *table) expire(e *entry) {
+// overdue ends an entry whose deadline has passed.
+func (t *table) overdue(e *entry) {
 	r := heartbeatLost
 	if t.cfg.Timeout > 0 && e.deadline == e.opened+int64(t.cfg.Timeout) {
 		r = timedOut

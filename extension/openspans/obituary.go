@@ -62,17 +62,17 @@ func (t *table) NoteError(s spans.Sender, at pcommon.Timestamp, text string) {
 // that opened the latest of them.
 func (t *table) newObituary(d agents.Down, left []*entry, last *process) extevent.Event {
 	attributes := map[string]any{
-		"foundation.down.reason":     d.Reason,
-		"foundation.down.open_spans": int64(len(left)),
+		"agent.down.reason":     d.Reason,
+		"agent.down.open_spans": int64(len(left)),
 	}
 	set := func(k, v string) {
 		if v != "" {
 			attributes[k] = v
 		}
 	}
-	set("foundation.down.detail", d.Detail)
-	set("foundation.down.instance", d.Instance)
-	set("foundation.down.signal", d.Signal)
+	set("agent.down.detail", d.Detail)
+	set("agent.instance", d.Instance)
+	set("agent.down.signal", d.Signal)
 	if d.PID != 0 {
 		attributes["process.pid"] = int64(d.PID)
 	}
@@ -80,7 +80,7 @@ func (t *table) newObituary(d agents.Down, left []*entry, last *process) exteven
 		attributes["process.exit.code"] = int64(*d.ExitCode)
 	}
 	if len(left) > 0 {
-		attributes["foundation.down.spans"] = spanTree(left, t.clock.of(d.At))
+		attributes["agent.down.spans"] = spanTree(left, t.clock.of(d.At))
 	}
 	if last != nil && t.contexts > 0 {
 		m := pcommon.NewMap()
@@ -90,7 +90,7 @@ func (t *table) newObituary(d agents.Down, left []*entry, last *process) exteven
 		}
 	}
 	if ring, ok := t.errors.Peek(d.AgentID); ok {
-		attributes["foundation.down.last_errors"] = ring.asAttribute()
+		attributes["agent.down.last_errors"] = ring.asAttribute()
 	}
 	severity := plog.SeverityNumberError
 	if d.Normal && len(left) == 0 {

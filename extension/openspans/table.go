@@ -95,16 +95,22 @@ func newTable(cfg *Config, logger *zap.Logger, c clock) *table {
 	return t
 }
 
-// clock tells the time in unix ns. It does not step while the process lives: it is the wall clock at the
-// start, and monotonic time since.
-type clock struct{ started time.Time }
+// clock tells the time in unix ns.
+type clock interface {
+	now() int64
+	// of translates a time that the wall clock told.
+	of(at time.Time) int64
+}
 
-func newClock() clock { return clock{started: time.Now()} }
+// steadyClock does not step while the process lives: it is the wall clock at the start, and monotonic time since.
+type steadyClock struct{ started time.Time }
 
-func (c clock) now() int64 { return c.started.UnixNano() + int64(time.Since(c.started)) }
+func newClock() clock { return steadyClock{started: time.Now()} }
 
-// of translates a time that the wall clock told lately.
-func (c clock) of(at time.Time) int64 { return c.now() - max(0, int64(time.Since(at.Round(0)))) }
+func (c steadyClock) now() int64 { return c.started.UnixNano() + int64(time.Since(c.started)) }
+
+// of holds for times told lately: what the wall clock stepped since is lost.
+func (c steadyClock) of(at time.Time) int64 { return c.now() - max(0, int64(time.Since(at.Round(0)))) }
 
 // live returns the entry of a key; nil where there is none or only a tombstone.
 func (t *table) live(k key) *entry {

@@ -73,13 +73,13 @@ func (s *tombstones) add(t tombstone, drop func(key)) (position int) {
 }
 
 // expire drops what is older than the TTL, and the contexts that have lingered.
-func (s *tombstones) expire(now int64, drop func(key)) (dropped int) {
+func (s *tombstones) expire(now int64, drop func(key)) {
 	for s.len > 0 && now-s.at(s.first).ended > int64(s.ttl) {
 		s.removeOldest(drop)
-		dropped++
+
 	}
 	s.settle(func(t *tombstone) bool { return now-t.ended > int64(s.linger) })
-	return dropped
+
 }
 
 // settle takes contexts away, the oldest first, while they are to go.

@@ -55,9 +55,9 @@ func (w *wheel) clear(e *entry) {
 	}
 }
 
-// advance moves the wheel to now, in nanoseconds, and calls fire for each entry whose deadline has passed.
-// fire may set and clear entries.
-func (w *wheel) advance(now int64, fire func(*entry)) {
+// advance moves the wheel to now, in nanoseconds, and returns the entries whose deadline has passed. They
+// are in the wheel no longer.
+func (w *wheel) advance(now int64) (due []*entry) {
 	for target := ticks(now); w.now < target; {
 		w.now++
 		w.cascade()
@@ -66,12 +66,13 @@ func (w *wheel) advance(now int64, fire func(*entry)) {
 			e := slot.head
 			w.clear(e)
 			if ticks(e.deadline) < w.now {
-				fire(e)
+				due = append(due, e)
 			} else {
 				w.set(e) // its deadline was put off since it was set
 			}
 		}
 	}
+	return due
 }
 
 // cascade spreads the slots of coarser levels that begin at this tick over the finer ones.
