@@ -346,7 +346,7 @@ func readDown(b []byte) (d downKey, err error) {
 
 func appendShape(b []byte, id uint64, sh *shape) []byte {
 	b = appendUint(append(b, recordShape), fShapeID, id)
-	return appendBytes(b, fShapeKey, []byte(sh.key()))
+	return appendBytes(b, fShapeKey, []byte(sh.key))
 }
 
 func readShape(b []byte) (id uint64, k shapeKey, err error) {

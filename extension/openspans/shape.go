@@ -12,6 +12,7 @@ import (
 // shape is what spans of one resource and scope share, as bytes of OTLP: the fields of ResourceSpans but
 // its scopes, and the fields of ScopeSpans but its spans.
 type shape struct {
+	key             shapeKey
 	resource, scope []byte
 	refs            int // entries that have it
 }
@@ -64,20 +65,14 @@ func (s shapes) take(k shapeKey) *shape {
 // release counts one entry less.
 func (s shapes) release(sh *shape) {
 	if sh.refs--; sh.refs == 0 {
-		delete(s, sh.key())
+		delete(s, sh.key)
 	}
 }
 
 func parseShape(k shapeKey) *shape {
 	resourceSpans, _ := split([]byte(k), fieldResourceSpans)
 	scopeSpans, resource := split(resourceSpans, fieldScopeSpans)
-	return &shape{resource: resource, scope: scopeSpans}
-}
-
-// key is the inverse of parseShape.
-func (sh *shape) key() shapeKey {
-	resourceSpans := appendMessage(append([]byte(nil), sh.resource...), fieldScopeSpans, sh.scope)
-	return shapeKey(appendMessage(nil, fieldResourceSpans, resourceSpans))
+	return &shape{key: k, resource: resource, scope: scopeSpans}
 }
 
 // field returns the first field of a number in a message; nil where there is none.

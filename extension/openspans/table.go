@@ -130,7 +130,9 @@ func (t *table) tombstone(k key) *tombstone {
 
 // admit adds a new entry to slab, index and agent, and makes room for it first.
 func (t *table) admit(e *entry, p *process) {
-	t.makeRoom(p.agent, e.size())
+	p.held++ // it stays, though its last span be evicted for this one
+	t.makeRoom(p.agent, 1, e.size())
+	p.held--
 	if n := len(t.free); n > 0 {
 		e.ref, t.free = t.free[n-1], t.free[:n-1]
 		t.slab[e.ref] = e
@@ -153,11 +155,11 @@ func (t *table) full() bool {
 
 func (t *table) maxBytes() int64 { return int64(t.cfg.MaxMiB) << 20 }
 
-// makeRoom evicts until one more entry of the agent fits.
-func (t *table) makeRoom(a *agent, size int64) {
-	for a.spans >= t.cfg.MaxSpansPerAgent && t.force(a.leaves.head, evicted, t.clock.now()) {
+// makeRoom evicts until so many more entries of the agent, of that size together, fit.
+func (t *table) makeRoom(a *agent, entries int, size int64) {
+	for a.spans+entries > t.cfg.MaxSpansPerAgent && a.leaves.head != nil && t.force(a.leaves.head, evicted, t.clock.now()) {
 	}
-	for t.held.spans >= t.cfg.MaxSpans/4*3 || t.held.bytes+t.contextBytes+size > t.maxBytes()/4*3 {
+	for t.held.spans+entries > t.cfg.MaxSpans/4*3 || t.held.bytes+t.contextBytes+size > t.maxBytes()/4*3 {
 		if v := t.victim(a); v == nil || !t.force(v, evicted, t.clock.now()) {
 			return
 		}
@@ -170,7 +172,7 @@ func (t *table) grow(e *entry, change func()) {
 	change()
 	t.held.bytes += e.size() - before
 	t.touch(e)
-	t.makeRoom(e.owner(), 0)
+	t.makeRoom(e.owner(), 0, 0)
 }
 
 // finish moves an entry from open (or waiting) to leaving.
