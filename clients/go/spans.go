@@ -2,6 +2,7 @@ package foundation
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -105,12 +106,10 @@ func (p *SpanProcessor) beat(ctx context.Context) {
 
 // report queues a line. What cannot be queued is dropped and counted, as events are (Stats).
 func (p *SpanProcessor) report(l spanLine) {
-	enc := encoders.Get().(*encoder)
-	defer encoders.Put(enc)
-	enc.line.Reset()
-	if err := enc.json.Encode(&l); err != nil {
+	line, err := json.Marshal(l)
+	if err != nil {
 		p.client.cfg.logger.Error("A span cannot be reported", "error", fmt.Errorf("span %q: %w", l.Name, err))
 		return
 	}
-	_ = p.client.events.put(enc.line.Bytes()) // counted
+	_ = p.client.events.put(append(line, '\n')) // counted
 }

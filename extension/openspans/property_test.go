@@ -20,7 +20,7 @@ import (
 // testClock stands still until it is moved.
 type testClock struct{ at int64 }
 
-func (c *testClock) now() int64             { return c.at }
+func (c *testClock) now() int64            { return c.at }
 func (c *testClock) of(at time.Time) int64 { return at.UnixNano() }
 
 // modelSpan is what the simple model knows of a span that was started.
