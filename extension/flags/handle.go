@@ -74,7 +74,7 @@ type dispatcher struct {
 	subscribers []*subscriber
 	queue       []transition // oldest first
 	wake        chan struct{}
-	announce    func(transition) // called after the subscribers
+	announce    func(transition) // called before the subscribers: one that hangs hides no change
 }
 
 // transition is that flags went from one state to the next, and why.
@@ -152,10 +152,10 @@ func (d *dispatcher) drain() {
 			return
 		}
 		for _, t := range queue {
+			d.announce(t)
 			for _, s := range subscribers {
 				s.tell(t)
 			}
-			d.announce(t)
 		}
 	}
 }
