@@ -21,6 +21,7 @@ type Source struct {
 	method string
 	parts  []*template // the requests of a turn, sent one after another
 	key    func(n uint64) uint64
+	offset uint64 // number of the first record
 	turns  atomic.Uint64
 }
 
@@ -40,7 +41,7 @@ func (s *Source) newTurn() *turn {
 
 // next fills in the turn with the source's next records.
 func (t *turn) next() {
-	first := (t.source.turns.Add(1) - 1) * uint64(t.source.Records)
+	first := t.source.offset + (t.source.turns.Add(1)-1)*uint64(t.source.Records)
 	for i, p := range t.source.parts {
 		p.patch(t.bytes[i], first, t.source.key)
 	}

@@ -24,6 +24,8 @@ type SpanShape struct {
 	Batch int
 	// Agent is the resource's agent.id; "" for none.
 	Agent string
+	// Offset is the number of the first span: sources of different offsets have different ids.
+	Offset uint64
 }
 
 // Spans makes a source of complete spans, as SDKs send them.
@@ -39,7 +41,7 @@ func Starts(name string, shape SpanShape) (*Source, error) { return spanSource(n
 func Ends(name string, shape SpanShape) (*Source, error) { return spanSource(name, shape, end) }
 
 func spanSource(name string, shape SpanShape, halves ...half) (*Source, error) {
-	s := &Source{Name: name, Records: shape.Batch, method: tracesMethod, key: Unique}
+	s := &Source{Name: name, Records: shape.Batch, method: tracesMethod, key: Unique, offset: shape.Offset}
 	for _, h := range halves {
 		t, err := spanTemplate(shape, h)
 		if err != nil {
