@@ -44,6 +44,10 @@ test-tools: ## install the real parts that some tests use, on Debian as root: No
 chaos: build ## break the agent under load and hold the accounts against the promises; CHAOS=short for 4 minutes
 	cd testbed/chaos && CHAOS=$(or $(CHAOS),full) $(TESTBED) -timeout 60m -run TestChaos
 
+.PHONY: soak
+soak: build ## run under mixed load for DURATION (30m): growth of memory, goroutines, descriptors, latency; accounts
+	cd testbed/soak && DURATION=$(or $(DURATION),30m) $(TESTBED) -timeout 0 -run TestSoak
+
 .PHONY: lint
 lint: ## go vet and golangci-lint
 	$(GO) vet ./...

@@ -12,6 +12,7 @@ import (
 
 	"github.com/foundation-agent/foundation-agent/internal/agenttest"
 	"github.com/foundation-agent/foundation-agent/testbed/backend"
+	"github.com/foundation-agent/foundation-agent/testbed/shipped"
 )
 
 //go:embed overlay.yaml
@@ -57,7 +58,7 @@ func newTrial(t *testing.T) *trial {
 		Env: []string{
 			"OTLP_ENDPOINT=" + tr.otlp, "PPROF_ENDPOINT=" + tr.pprof, "OTEL_EXPORTER_OTLP_ENDPOINT=" + b.Endpoint,
 		},
-		Args: []string{"--config", filepath.Join(agenttest.Root(), "config", "export-grpc.yaml"), "--config", tr.file("overlay.yaml", overlay)},
+		Args: shipped.Args(t, nil, overlay),
 	}
 	return tr
 }
