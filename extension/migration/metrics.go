@@ -18,6 +18,9 @@ var stateNumbers = map[string]int64{"ok": 0, "pending": 1, "breached": 2, "missi
 
 func (m *migration) registerMetrics() error {
 	t := m.telemetry
+	for kind := range eventOf { // a counter that appears with its first event has no rise that an alert could see
+		t.StagedMigrationChanges.Add(context.Background(), 0, metric.WithAttributes(attribute.String("kind", kind)))
+	}
 	return errors.Join(
 		t.RegisterStagedMigrationStagesOnCallback(func(_ context.Context, o metric.Int64Observer) error {
 			m.whenMonitored(func() { o.Observe(int64(m.rollout.position())) })
