@@ -94,9 +94,3 @@ func (r *reservoir) release(now int64, atOnce bool) []sample {
 	clear(r.changed)
 	return released
 }
-
-func (r *reservoir) len() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.samples)
-}

@@ -8,6 +8,7 @@ package dedup
 
 import (
 	"context"
+	"crypto/subtle"
 	"net"
 	"net/netip"
 	"slices"
@@ -51,12 +52,20 @@ func (t *trust) of(ctx context.Context) bool {
 	info := client.FromContext(ctx)
 	for name, trusted := range t.metadata {
 		for _, v := range info.Metadata.Get(name) {
-			if slices.Contains(trusted, v) {
+			if containsSecret(trusted, v) {
 				return true
 			}
 		}
 	}
 	return t.authenticated(info.Auth) || t.near(info.Addr)
+}
+
+// containsSecret takes as long whatever the value is: what is compared may be a token.
+func containsSecret(trusted []string, value string) (found bool) {
+	for _, s := range trusted {
+		found = subtle.ConstantTimeCompare([]byte(s), []byte(value)) == 1 || found
+	}
+	return found
 }
 
 func (t *trust) authenticated(data client.AuthData) bool {
