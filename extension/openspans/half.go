@@ -68,7 +68,7 @@ func (h *half) readAttributes(attributes pcommon.Map) {
 		case attr.Process:
 			h.process = v.AsString()
 			return false
-		case attr.Legacy:
+		case attr.Legacy, attr.Violation:
 			return false
 		case attr.DurationNs:
 			if v.Type() == pcommon.ValueTypeInt && v.Int() >= 0 {

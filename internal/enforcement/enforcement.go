@@ -18,13 +18,8 @@ import (
 // DefaultFlag is the users' name of the flag that makes enforcement strict.
 const DefaultFlag = "enforce_no_process_dict"
 
-// Config of a component that looks for violations.
-type Config struct {
-	// Flags is the feature_flags extension whose flag makes it strict. Without it a receiver that has
-	// this section is strict at once, as after the migration.
-	Flags *component.ID `mapstructure:"flags"`
-	// Flag is the name of that flag.
-	Flag string `mapstructure:"flag"`
+// AuditConfig says what a violation is, for a component that counts and marks.
+type AuditConfig struct {
 	// RequireAgentID makes a record without agent.id a violation too.
 	RequireAgentID bool `mapstructure:"require_agent_id"`
 	// Offenders bounds how many senders are remembered by name.
@@ -33,18 +28,38 @@ type Config struct {
 	_ struct{}
 }
 
-// NewDefaultConfig returns the defaults.
-func NewDefaultConfig() Config { return Config{Flag: DefaultFlag, Offenders: 1000} }
+// Config of a component that can refuse.
+type Config struct {
+	AuditConfig `mapstructure:",squash"`
+	// Flags is the feature_flags extension whose flag makes it strict. Without it a receiver that has
+	// this section is strict at once, as after the migration.
+	Flags *component.ID `mapstructure:"flags"`
+	// Flag is the name of that flag.
+	Flag string `mapstructure:"flag"`
+
+	_ struct{}
+}
+
+// NewDefaultAudit returns the defaults of a component that counts and marks.
+func NewDefaultAudit() AuditConfig { return AuditConfig{Offenders: 1000} }
+
+// NewDefaultConfig returns the defaults of a component that can refuse.
+func NewDefaultConfig() Config { return Config{AuditConfig: NewDefaultAudit(), Flag: DefaultFlag} }
+
+// Validate names key, value and what is allowed.
+func (c *AuditConfig) Validate() error {
+	if c.Offenders < 1 {
+		return fmt.Errorf("offenders: %d: must be at least 1", c.Offenders)
+	}
+	return nil
+}
 
 // Validate names key, value and what is allowed.
 func (c *Config) Validate() error {
 	if c.Flag == "" {
 		return fmt.Errorf("flag: is empty: the name of a boolean flag, such as %s", DefaultFlag)
 	}
-	if c.Offenders < 1 {
-		return fmt.Errorf("offenders: %d: must be at least 1", c.Offenders)
-	}
-	return nil
+	return c.AuditConfig.Validate()
 }
 
 // Kind of a violation.
@@ -77,12 +92,15 @@ type Record struct {
 	Sender  string // who sent it, for people: the agent's id, or the peer
 	Legacy  bool   // it is marked foundation.legacy
 	AgentID bool   // it names an agent
+
+	seen bool // a receiver of ours has judged it
 }
 
 // Policy judges records and counts. A nil Policy finds nothing. Safe for concurrent use.
 type Policy struct {
 	place   string
-	cfg     Config
+	cfg     AuditConfig
+	flag    string      // that makes it strict; "" none does
 	strict  flag.Handle // nil: never strict
 	refused [kinds]atomic.Int64
 	marked  [kinds]atomic.Int64
@@ -102,13 +120,20 @@ type offences struct {
 	last  time.Time
 }
 
-// New returns the policy of a component (place, its id). strict nil means that it never refuses.
+// New returns the policy of a component (place, its id) that refuses while strict.
 func New(place string, cfg Config, strict flag.Handle) *Policy {
+	p := NewAudit(place, cfg.AuditConfig)
+	p.flag, p.strict = cfg.Flag, strict
+	return p
+}
+
+// NewAudit returns the policy of a component (place, its id) that never refuses.
+func NewAudit(place string, cfg AuditConfig) *Policy {
 	offenders, err := simplelru.NewLRU[offender, *offences](cfg.Offenders, nil)
 	if err != nil {
 		panic(err) // Validate allows only positive sizes
 	}
-	return &Policy{place: place, cfg: cfg, strict: strict, offenders: offenders}
+	return &Policy{place: place, cfg: cfg, offenders: offenders}
 }
 
 // Check judges one record. A clean one costs a comparison.

@@ -6,6 +6,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/foundation-agent/foundation-agent/internal/attr"
+	"github.com/foundation-agent/foundation-agent/internal/door"
 )
 
 // switched is a flag.Handle that a test switches.
@@ -42,9 +47,9 @@ func TestAuditThenStrict(t *testing.T) {
 }
 
 func TestAgentIDWhereConfigured(t *testing.T) {
-	cfg := NewDefaultConfig()
+	cfg := NewDefaultAudit()
 	cfg.RequireAgentID = true
-	p := New("event_dedup", cfg, nil)
+	p := NewAudit("span_lifecycle", cfg)
 	verdict, kind := p.Check(Record{Sender: "127.0.0.1"})
 	assert.Equal(t, Found, verdict, "without a flag nothing is refused")
 	assert.Equal(t, NoAgentID, kind)
@@ -59,9 +64,9 @@ func TestNobodyLooks(t *testing.T) {
 }
 
 func TestOffendersAreBounded(t *testing.T) {
-	cfg := NewDefaultConfig()
+	cfg := NewDefaultAudit()
 	cfg.Offenders = 10
-	p := New("foundation", cfg, nil)
+	p := NewAudit("foundation", cfg)
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
@@ -84,4 +89,32 @@ func TestValidate(t *testing.T) {
 	cfg = NewDefaultConfig()
 	cfg.Offenders = 0
 	require.ErrorContains(t, cfg.Validate(), "offenders: 0")
+}
+
+func TestMarkLogsAndSpansOnce(t *testing.T) {
+	p := NewAudit("span_lifecycle", NewDefaultAudit())
+	ld := plog.NewLogs()
+	rl := ld.ResourceLogs().AppendEmpty()
+	rl.Resource().Attributes().PutStr("service.name", "shop")
+	records := rl.ScopeLogs().AppendEmpty().LogRecords()
+	records.AppendEmpty().Attributes().PutBool(attr.Legacy, true)
+	records.AppendEmpty().Attributes().PutBool(attr.Legacy, false)
+	p.MarkLogs(t.Context(), ld)
+	p.MarkLogs(door.WithCaller(t.Context(), door.Caller{}), ld) // judged by the receiver: counted once
+	mark, ok := records.At(0).Attributes().Get(attr.Violation)
+	require.True(t, ok)
+	assert.Equal(t, "legacy", mark.Str())
+	_, ok = records.At(1).Attributes().Get(attr.Violation)
+	assert.False(t, ok)
+
+	td := ptrace.NewTraces()
+	rs := td.ResourceSpans().AppendEmpty()
+	rs.Resource().Attributes().PutStr(attr.AgentID, "a")
+	rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty().Attributes().PutBool(attr.Legacy, true)
+	p.MarkTraces(t.Context(), td)
+
+	v := p.Violations()
+	assert.Equal(t, int64(2), v.Total)
+	assert.ElementsMatch(t, []string{"shop", "a"}, []string{v.Offenders[0].Sender, v.Offenders[1].Sender})
+	assert.Empty(t, p.Preview().Flag, "it refuses nothing, whatever the flag")
 }

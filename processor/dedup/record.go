@@ -169,10 +169,10 @@ func isMeasurement(name string, v pcommon.Value) bool {
 }
 
 // isControl reports whether only this agent and its configured peers may set the attribute. The process within
-// the agent and the mark of old code are the sender's own to say.
+// the agent and the mark of old code are the sender's own to say; the mark of a violation helps nobody who sets it.
 func isControl(name string) bool {
 	if strings.HasPrefix(name, attr.ControlPrefix) {
-		return name != attr.Process && name != attr.Legacy
+		return name != attr.Process && name != attr.Legacy && name != attr.Violation
 	}
 	return name == attr.AdjustedCount
 }

@@ -6,6 +6,9 @@ import (
 	"errors"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configoptional"
+
+	"github.com/foundation-agent/foundation-agent/internal/enforcement"
 )
 
 // Config of the span_lifecycle processor.
@@ -18,12 +21,16 @@ type Config struct {
 	Flag string `mapstructure:"flag"`
 	// Control is the control extension, where operators watch the enriched logs (`logs tail`); none: nobody can.
 	Control *component.ID `mapstructure:"control"`
+	// Enforcement, where present, counts and marks records of the users' old code path (foundation.violation).
+	Enforcement configoptional.Optional[enforcement.AuditConfig] `mapstructure:"enforcement"`
 }
 
 func createDefaultConfig() component.Config {
 	return &Config{
 		OpenSpans: component.MustNewID("open_spans"),
 		Flag:      "use_logger_error_context",
+
+		Enforcement: configoptional.Default(enforcement.NewDefaultAudit()),
 	}
 }
 

@@ -22,10 +22,12 @@ func NewFactory() processor.Factory {
 	)
 }
 
-func createTraces(_ context.Context, _ processor.Settings, cfg component.Config, next consumer.Traces) (processor.Traces, error) {
-	return &traces{cfg: cfg.(*Config), next: next}, nil
+func createTraces(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Traces) (processor.Traces, error) {
+	return &traces{cfg: cfg.(*Config), next: next, audit: newAudit(cfg.(*Config), set.ID, "traces")}, nil
 }
 
 func createLogs(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {
-	return &logs{cfg: cfg.(*Config), next: next, tap: operator.NewTap(set.ID.String())}, nil
+	return &logs{
+		cfg: cfg.(*Config), next: next, audit: newAudit(cfg.(*Config), set.ID, "logs"), tap: operator.NewTap(set.ID.String()),
+	}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/foundation-agent/foundation-agent/internal/attr"
+	"github.com/foundation-agent/foundation-agent/internal/enforcement"
 	"github.com/foundation-agent/foundation-agent/internal/flag"
 	"github.com/foundation-agent/foundation-agent/internal/host"
 	"github.com/foundation-agent/foundation-agent/internal/operator"
@@ -25,6 +26,9 @@ type logs struct {
 
 	tap       *operator.Tap
 	removeTap func()
+
+	audit     *enforcement.Policy
+	hideAudit func()
 }
 
 // Capabilities: records gain attributes.
@@ -37,6 +41,9 @@ func (l *logs) Start(_ context.Context, h component.Host) error {
 		return err
 	}
 	l.table = table
+	if l.hideAudit, err = showAudit(h, l.cfg, l.audit); err != nil {
+		return err
+	}
 	l.flag, err = flag.Find(h, l.cfg.Flags, "flag", l.cfg.Flag)
 	if err != nil || l.cfg.Control == nil {
 		return err
@@ -51,6 +58,9 @@ func (l *logs) Start(_ context.Context, h component.Host) error {
 
 // Shutdown lets nobody watch any more. The table holds the state.
 func (l *logs) Shutdown(context.Context) error {
+	if l.hideAudit != nil {
+		l.hideAudit()
+	}
 	if l.removeTap != nil {
 		l.removeTap()
 	}
@@ -59,6 +69,7 @@ func (l *logs) Shutdown(context.Context) error {
 
 // ConsumeLogs enriches the records and passes them on.
 func (l *logs) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
+	l.audit.MarkLogs(ctx, ld)
 	enrich := l.flag.Enabled()
 	for _, rl := range ld.ResourceLogs().All() {
 		sender := l.senderOf(ctx, rl.Resource())

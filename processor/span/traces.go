@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/foundation-agent/foundation-agent/internal/attr"
+	"github.com/foundation-agent/foundation-agent/internal/enforcement"
 	"github.com/foundation-agent/foundation-agent/internal/host"
 	"github.com/foundation-agent/foundation-agent/internal/spans"
 )
@@ -20,6 +21,9 @@ type traces struct {
 	next   consumer.Traces
 	table  spans.Table
 	detach func(context.Context) error
+
+	audit     *enforcement.Policy
+	hideAudit func()
 }
 
 // Capabilities: halves are taken out of what passes.
@@ -32,12 +36,18 @@ func (t *traces) Start(_ context.Context, h component.Host) error {
 		return err
 	}
 	t.table = table
+	if t.hideAudit, err = showAudit(h, t.cfg, t.audit); err != nil {
+		return err
+	}
 	t.detach, err = table.AttachOutlet(t.next.ConsumeTraces)
 	return err
 }
 
 // Shutdown delivers what has left the table, as far as ctx allows; the rest stays in it.
 func (t *traces) Shutdown(ctx context.Context) error {
+	if t.hideAudit != nil {
+		t.hideAudit()
+	}
 	if t.detach == nil {
 		return nil
 	}
@@ -47,6 +57,7 @@ func (t *traces) Shutdown(ctx context.Context) error {
 // ConsumeTraces passes complete spans on and gives halves to the table. The complete ones go first: when
 // the next consumer refuses them nothing has changed, and the sender may send all of it again.
 func (t *traces) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
+	t.audit.MarkTraces(ctx, td)
 	if !hasHalves(td) && !t.table.Watching() {
 		return t.next.ConsumeTraces(ctx, td)
 	}

@@ -10,6 +10,8 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/config/configoptional"
+
+	"github.com/foundation-agent/foundation-agent/internal/enforcement"
 )
 
 // Config of the foundation receiver. At least one of Unix and HTTP is needed.
@@ -32,6 +34,11 @@ type Config struct {
 	Registry *component.ID `mapstructure:"registry"`
 	// OpenSpans is the open_spans extension behind the span and context calls. Without it they are refused.
 	OpenSpans *component.ID `mapstructure:"open_spans"`
+	// Control is the control extension, where operators see what enforcement finds. Optional.
+	Control *component.ID `mapstructure:"control"`
+	// Enforcement, where present, looks for records of the users' old code path: counted and marked first,
+	// refused while its flag is on.
+	Enforcement configoptional.Optional[enforcement.Config] `mapstructure:"enforcement"`
 	// Mount lists extensions whose handlers for applications are served here (door.Handlers).
 	Mount []component.ID `mapstructure:"mount"`
 	// EventsFrom lists extensions whose events are put into the pipeline (extevent.Source).

@@ -44,6 +44,12 @@ func TestEveryOption(t *testing.T) {
 	assert.EqualValues(t, 8<<20, cfg.MaxInFlightBytes)
 	assert.Equal(t, "agent_registry", cfg.Registry.String())
 	assert.Equal(t, "open_spans", cfg.OpenSpans.String())
+	assert.Equal(t, "control", cfg.Control.String())
+	enforced := cfg.Enforcement.Get()
+	assert.Equal(t, "feature_flags", enforced.Flags.String())
+	assert.Equal(t, "another_flag", enforced.Flag)
+	assert.True(t, enforced.RequireAgentID)
+	assert.Equal(t, 10, enforced.Offenders)
 	assert.Len(t, cfg.Mount, 2)
 	assert.Len(t, cfg.EventsFrom, 3)
 }
@@ -51,6 +57,7 @@ func TestEveryOption(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	cfg := load(t, "least")
 	assert.False(t, cfg.HTTP.HasValue())
+	assert.False(t, cfg.Enforcement.HasValue())
 	assert.Equal(t, "./var/run/app.sock", cfg.Unix.Get().Server.NetAddr.Endpoint)
 	assert.Equal(t, "0660", cfg.Unix.Get().Mode)
 	assert.EqualValues(t, 4<<20, cfg.Unix.Get().Server.MaxRequestBodySize)

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/receiver"
 
+	"github.com/foundation-agent/foundation-agent/internal/enforcement"
 	"github.com/foundation-agent/foundation-agent/receiver/foundation/internal/metadata"
 )
 
@@ -28,6 +29,7 @@ func createDefaultConfig() component.Config {
 	return &Config{
 		Unix:             configoptional.Default(onUnix),
 		HTTP:             configoptional.Default(defaultServer("localhost:4327")),
+		Enforcement:      configoptional.Default(enforcement.NewDefaultConfig()),
 		BodyTimeout:      10 * time.Second,
 		ConsumeTimeout:   10 * time.Second,
 		ShutdownTimeout:  5 * time.Second,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/foundation-agent/foundation-agent/internal/agents"
 	"github.com/foundation-agent/foundation-agent/internal/door"
+	"github.com/foundation-agent/foundation-agent/internal/enforcement"
 	"github.com/foundation-agent/foundation-agent/internal/host"
 	"github.com/foundation-agent/foundation-agent/internal/spans"
 )
@@ -35,6 +36,9 @@ type foundationReceiver struct {
 	spans    spans.Table     // nil when none is configured
 	events   *extensionEvents
 	doors    []*openDoor
+
+	policy     *enforcement.Policy // nil when none is configured
+	hidePolicy func()
 }
 
 func newReceiver(cfg *Config, set receiver.Settings) (*foundationReceiver, error) {
@@ -75,6 +79,9 @@ func (r *foundationReceiver) start(ctx context.Context, h component.Host) (err e
 			return err
 		}
 	}
+	if err := r.startEnforcement(h); err != nil {
+		return err
+	}
 	mux := http.NewServeMux()
 	r.routes(mux)
 	for _, id := range r.cfg.Mount {
@@ -113,6 +120,9 @@ func (r *foundationReceiver) shutdown(ctx context.Context) error {
 	err := r.closeDoors(ctx)
 	if r.events != nil {
 		r.events.stop()
+	}
+	if r.hidePolicy != nil {
+		r.hidePolicy()
 	}
 	r.telemetry.builder.Shutdown()
 	return err

@@ -34,10 +34,13 @@ const (
 	reasonTooDeep
 	reasonNoContext
 	reasonStackInUse
+	reasonLegacy
+	reasonNoAgentID
 )
 
 var reasonCodes = [...]string{"invalid_json", "unknown_field", "invalid_field", "unknown_call", "no_pipeline", "pipeline_refused",
-	"no_open_spans", "calls_disabled", "unproven", "not_yours", "nothing_open", "span_ended", "too_large", "too_deep", "no_context", "stack_in_use"}
+	"no_open_spans", "calls_disabled", "unproven", "not_yours", "nothing_open", "span_ended", "too_large", "too_deep", "no_context", "stack_in_use",
+	"legacy", "no_agent_id"}
 
 func (r reason) String() string { return reasonCodes[r] }
 
@@ -102,7 +105,7 @@ func answerTo(err error) answer {
 			status = http.StatusUnprocessableEntity
 		case reasonNoPipeline, reasonNoSpans:
 			status = http.StatusNotFound
-		case reasonUnproven, reasonNotYours:
+		case reasonUnproven, reasonNotYours, reasonLegacy, reasonNoAgentID:
 			status = http.StatusForbidden
 		case reasonCallsDisabled, reasonNothingOpen, reasonSpanEnded, reasonTooDeep, reasonNoContext, reasonStackInUse:
 			status = http.StatusConflict

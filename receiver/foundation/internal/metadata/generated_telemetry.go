@@ -37,6 +37,7 @@ type TelemetryBuilder struct {
 	FoundationExtensionEvents           metric.Int64ObservableCounter
 	FoundationExtensionEventsDropped    metric.Int64ObservableCounter
 	FoundationRequests                  metric.Int64Counter
+	FoundationViolations                metric.Int64ObservableCounter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -170,6 +171,21 @@ func (builder *TelemetryBuilder) RegisterFoundationExtensionEventsDroppedCallbac
 	return nil
 }
 
+// RegisterFoundationViolationsCallback sets callback for observable FoundationViolations metric.
+func (builder *TelemetryBuilder) RegisterFoundationViolationsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.FoundationViolations, obs: o})
+		return nil
+	}, builder.FoundationViolations)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 type observerInt64 struct {
 	embedded.Int64Observer
 	inst metric.Int64Observable
@@ -250,6 +266,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_foundation_requests",
 		metric.WithDescription("Requests answered, by what was asked for and how they were answered (partial is some lines rejected, refused is asked to retry). [Beta]"),
 		metric.WithUnit("{request}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.FoundationViolations, err = builder.meter.Int64ObservableCounter(
+		"otelcol_foundation_violations",
+		metric.WithDescription("Records of the users' old code path, by kind, and whether they were refused. [Beta]"),
+		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs
