@@ -157,9 +157,9 @@ func TestResumesWhereTheAgentStopped(t *testing.T) {
 		}
 		f.mu.Unlock()
 		c := newClient(t, f.URL)
-		var want []string
-		for i := range rapid.IntRange(1, 50).Draw(rt, "events") {
-			want = append(want, fmt.Sprint("e", i))
+		want := make([]string, rapid.IntRange(1, 50).Draw(rt, "events"))
+		for i := range want {
+			want[i] = fmt.Sprint("e", i)
 			require.NoError(rt, c.Emit(Event{Name: want[i]}))
 		}
 		require.NoError(rt, c.Close(context.Background()))

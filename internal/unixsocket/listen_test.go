@@ -2,6 +2,7 @@ package unixsocket
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -182,10 +183,12 @@ func TestPeerIsTheProcessAtTheOtherEnd(t *testing.T) {
 		}
 	})}
 	go func() { _ = server.Serve(l) }()
-	defer server.Close()
+	defer func() { require.NoError(t, server.Close()) }()
 
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true,
-		Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", c.Path) }}}
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", c.Path)
+		}}}
 	answer, err := client.Get("http://unix/")
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())

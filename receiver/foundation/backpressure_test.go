@@ -77,7 +77,8 @@ func TestRefusalSaysWhereToResume(t *testing.T) {
 		return nil
 	}}
 	c := start(t, onUnix(t), &p, nil)
-	lines := []string{"wrong", ""}
+	lines := make([]string, 0, chunkRecords+13)
+	lines = append(lines, "wrong", "")
 	for i := range chunkRecords + 10 {
 		lines = append(lines, fmt.Sprintf(`{"name":"e%d"}`, i))
 	}

@@ -2,6 +2,7 @@ package foundation
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -42,7 +43,7 @@ func BenchmarkLines(b *testing.B) {
 		fmt.Fprintf(&lines, benchEvent+"\n", i)
 	}
 	body := []byte(lines.String())
-	req := httptest.NewRequest("POST", "/v1/events", nil)
+	req := httptest.NewRequest(http.MethodPost, "/v1/events", nil)
 	req.Header.Set("Content-Type", "application/x-ndjson")
 	b.SetBytes(int64(len(body) / 1000))
 	b.ReportAllocs()

@@ -134,7 +134,7 @@ type mounted struct {
 }
 
 func (m mounted) MountApplication(mux *http.ServeMux) {
-	mux.HandleFunc("GET "+m.path, func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET "+m.path, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, m.path)
 	})
 	mux.HandleFunc("GET "+m.path+"/watch", func(w http.ResponseWriter, r *http.Request) {

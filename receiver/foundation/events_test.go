@@ -229,10 +229,10 @@ func TestMetrics(t *testing.T) {
 	metadatatest.AssertEqualFoundationEventsUnproven(t, c.tel, sum(1), ignore)
 	metadatatest.AssertEqualFoundationControlAttributesStripped(t, c.tel, sum(2), ignore)
 	metadatatest.AssertEqualFoundationEventsRefused(t, c.tel, sum(0), ignore)
-	var rejected []metricdata.DataPoint[int64]
+	rejected := make([]metricdata.DataPoint[int64], len(reasonCodes))
 	for r, code := range reasonCodes {
 		value := map[reason]int64{reasonInvalidField: 2, reasonInvalidJSON: 1}[reason(r)]
-		rejected = append(rejected, metricdata.DataPoint[int64]{Value: value, Attributes: attribute.NewSet(attribute.String("reason", code))})
+		rejected[r] = metricdata.DataPoint[int64]{Value: value, Attributes: attribute.NewSet(attribute.String("reason", code))}
 	}
 	metadatatest.AssertEqualFoundationEventsRejected(t, c.tel, rejected, ignore)
 	requests := func(outcome string) metricdata.DataPoint[int64] {

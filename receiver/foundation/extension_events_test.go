@@ -73,9 +73,9 @@ func TestEventsOfExtensionsAreRetriedInOrder(t *testing.T) {
 	}}
 	cfg, buffer, extensions := withSource(t)
 	start(t, cfg, &p, extensions)
-	var want []string
-	for i := range 5 {
-		want = append(want, fmt.Sprint("e", i))
+	want := make([]string, 5)
+	for i := range want {
+		want[i] = fmt.Sprint("e", i)
 		buffer.Put(extevent.Event{Name: want[i]})
 	}
 	require.Eventually(t, func() bool { return len(p.records()) == 5 }, 10*time.Second, time.Millisecond)
