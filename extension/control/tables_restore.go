@@ -32,12 +32,14 @@ func (t *tables) serveRestore(w http.ResponseWriter, r *http.Request) {
 		writeUnknownTable(w, err)
 		return
 	}
-	ready, err := t.prepare(r.Context(), http.MaxBytesReader(w, r.Body, t.limit), chosen, r.URL.Query().Has(paramTable))
+	// Once begun, the work is done whether or not the caller waits for it; a body that breaks off ends it.
+	ctx := context.WithoutCancel(r.Context())
+	ready, err := t.prepare(ctx, http.MaxBytesReader(w, r.Body, t.limit), chosen, r.URL.Query().Has(paramTable))
 	if err != nil {
 		writeRefusedBackup(w, err)
 		return
 	}
-	results, err := t.applyAll(r.Context(), ready)
+	results, err := t.applyAll(ctx, ready)
 	if err != nil {
 		door.WriteError(w, http.StatusInternalServerError, door.Error{Code: "restore_failed", Message: err.Error()})
 		return
@@ -108,8 +110,6 @@ func (t *tables) applyAll(ctx context.Context, ready []prepared) ([]operator.Tab
 		return nil, fmt.Errorf("nothing was restored: %w", err)
 	}
 	defer before.Close()
-	// From here on the work is done whether or not the caller waits for it.
-	ctx = context.WithoutCancel(ctx)
 	results := make([]operator.TableResult, 0, len(ready))
 	for i, p := range ready {
 		start := time.Now()

@@ -73,9 +73,10 @@ type TableInfo struct {
 type Backuper interface {
 	// Backup writes a consistent image. It never stops the table for more than a shard at a time.
 	Backup(ctx context.Context, w io.Writer) error
-	// Restore reads and checks an image without changing anything; apply then takes it in as a whole.
-	// Suppression state comes back; weight that was already delivered is not delivered again. When apply
-	// fails the table is as before. CallerIn(ctx) tells who restores.
+	// Restore reads and checks an image without changing anything; apply then takes it in as a whole, and
+	// stores it: what it has answered survives kill -9. Suppression state comes back; weight that was
+	// already delivered is not delivered again. When apply fails the table is as before. CallerIn(ctx) tells
+	// who restores.
 	Restore(ctx context.Context, r io.Reader) (apply func() (entries int64, err error), err error)
 }
 
