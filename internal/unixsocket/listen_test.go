@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/foundation-agent/foundation-agent/internal/proc"
 )
 
 // A test that needs another process runs this binary with the socket's path in this variable.
@@ -192,7 +194,9 @@ func TestPeerIsTheProcessAtTheOtherEnd(t *testing.T) {
 	answer, err := client.Get("http://unix/")
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
-	assert.Equal(t, Peer{PID: int32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}, <-peers)
+	own, err := proc.Identify(int32(os.Getpid()))
+	require.NoError(t, err)
+	assert.Equal(t, Peer{PID: int32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Start: own.Start}, <-peers)
 }
 
 func TestTCPHasNoPeer(t *testing.T) {
