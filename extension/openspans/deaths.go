@@ -51,9 +51,10 @@ func (t *table) buryAgent(a *agent, d agents.Down) {
 		}
 	}
 	t.errors.Remove(d.AgentID)
+	t.handled.Add(downKeyOf(d), false)
 	tell := func() {
 		t.events.Put(o)
-		t.handled.Add(downKeyOf(d), struct{}{})
+		t.handled.Add(downKeyOf(d), true)
 		t.changed.downs = append(t.changed.downs, downKeyOf(d))
 	}
 	if n := len(left); n > 0 && left[n-1].state == leaving {

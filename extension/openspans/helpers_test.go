@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/extension/extensiontest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -40,12 +41,16 @@ func startOn(t testing.TB, h component.Host, change func(*Config)) *fixture {
 		change(cfg)
 	}
 	require.NoError(t, cfg.Validate())
-	set := extensiontest.NewNopSettings(metadata.Type)
-	set.ID = component.NewID(metadata.Type) // the same at every start, for storage
-	o, err := newOpenSpans(set, cfg)
+	o, err := newOpenSpans(nopSettings(), cfg)
 	require.NoError(t, err)
 	require.NoError(t, o.Start(context.Background(), h))
 	return &fixture{openSpans: o, t: t, sink: attach(t, o)}
+}
+
+func nopSettings() extension.Settings {
+	set := extensiontest.NewNopSettings(metadata.Type)
+	set.ID = component.NewID(metadata.Type) // the same at every start, for storage
+	return set
 }
 
 func attach(t testing.TB, o *openSpans) *sink {

@@ -105,7 +105,7 @@ func (t *table) apply(im *image) (added int) {
 		t.reviveProcess(s, p)
 	}
 	for _, d := range im.downs {
-		t.handled.Add(d, struct{}{})
+		t.handled.Add(d, true)
 	}
 	t.signal()
 	return added

@@ -174,6 +174,9 @@ func (w *records) rest(t *table) {
 		}
 	}
 	for _, d := range t.handled.Keys() {
+		if told, _ := t.handled.Peek(d); !told {
+			continue // it is told again after a restart
+		}
 		w.add(func(b []byte) []byte { return appendDown(b, d) })
 	}
 }

@@ -61,7 +61,7 @@ type table struct {
 	contexts     int   // entries and frames with error context
 	contextBytes int64 // of all frames
 	errors       *simplelru.LRU[string, *errorRing]
-	handled      *simplelru.LRU[downKey, struct{}] // deaths whose obituary is out
+	handled      *simplelru.LRU[downKey, bool] // deaths that were handled: whether the obituary is out
 	changed      changes
 	sinceBackup  map[*entry]struct{} // changed while a backup is being written; nil when none is
 }
@@ -91,7 +91,7 @@ func newTable(cfg *Config, logger *zap.Logger, c clock) *table {
 		}
 	})
 	t.errors, _ = simplelru.NewLRU[string, *errorRing](maxAgentsWithErrors, nil)
-	t.handled, _ = simplelru.NewLRU[downKey, struct{}](maxAgentsWithErrors, nil)
+	t.handled, _ = simplelru.NewLRU[downKey, bool](maxAgentsWithErrors, nil)
 	return t
 }
 

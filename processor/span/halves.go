@@ -2,32 +2,60 @@
 
 package span
 
-import "go.opentelemetry.io/collector/pdata/ptrace"
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/foundation-agent/foundation-agent/internal/attr"
+)
 
 // isHalf reports whether a span is a start, an end or an update.
 func isHalf(s ptrace.Span) bool { return s.StartTimestamp() == 0 || s.EndTimestamp() == 0 }
 
-// hasHalves looks for the first half span. It touches nothing.
-func hasHalves(td ptrace.Traces) bool {
+// found says what there is in a batch beside complete spans.
+type found struct {
+	halves    bool
+	backwards bool // a complete span ends before it starts
+}
+
+// look reads two numbers of each span, and touches nothing.
+func look(td ptrace.Traces) (f found) {
+	for _, rs := range td.ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			spans := ss.Spans()
+			for i := range spans.Len() {
+				s := spans.At(i)
+				start, end := s.StartTimestamp(), s.EndTimestamp()
+				f.halves = f.halves || start == 0 || end == 0
+				f.backwards = f.backwards || end < start
+			}
+		}
+	}
+	return f
+}
+
+// straighten mends complete spans whose clock stepped back: by the caller's monotonic duration where it was
+// given, else they end when they start.
+func straighten(td ptrace.Traces) {
 	for _, rs := range td.ResourceSpans().All() {
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, s := range ss.Spans().All() {
-				if isHalf(s) {
-					return true
+				if s.EndTimestamp() >= s.StartTimestamp() {
+					continue
+				}
+				s.SetEndTimestamp(s.StartTimestamp())
+				if d, ok := s.Attributes().Get(attr.DurationNs); ok && d.Int() > 0 {
+					s.SetEndTimestamp(s.StartTimestamp() + pcommon.Timestamp(d.Int()))
 				}
 			}
 		}
 	}
-	return false
 }
 
 // takeHalves moves the half spans out of td, in their order and with their resources and scopes. What
 // is left of td holds complete spans only.
 func takeHalves(td ptrace.Traces) ptrace.Traces {
 	halves := ptrace.NewTraces()
-	if !hasHalves(td) {
-		return halves
-	}
 	td.ResourceSpans().RemoveIf(func(rs ptrace.ResourceSpans) bool {
 		var toResource ptrace.ResourceSpans
 		moved := false

@@ -54,23 +54,28 @@ func (t *traces) Shutdown(ctx context.Context) error {
 	return t.detach(ctx)
 }
 
-// ConsumeTraces passes complete spans on and gives halves to the table. The complete ones go first: when
-// the next consumer refuses them nothing has changed, and the sender may send all of it again.
+// ConsumeTraces gives halves to the table and passes complete spans on. The halves go first, so that a
+// complete span finds the start that came with it. When the next consumer refuses the complete ones the
+// sender sends all of it again: the table knows a half that comes twice.
 func (t *traces) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	t.audit.MarkTraces(ctx, td)
-	if !hasHalves(td) && !t.table.Watching() {
-		return t.next.ConsumeTraces(ctx, td)
-	}
-	halves := takeHalves(td)
-	if td.ResourceSpans().Len() > 0 {
-		if err := t.pass(ctx, td); err != nil {
+	found := look(td)
+	if found.halves {
+		if err := t.table.TakeHalves(ctx, takeHalves(td)); err != nil {
 			return err
 		}
 	}
-	if halves.ResourceSpans().Len() == 0 {
-		return nil
+	if found.backwards {
+		straighten(td)
 	}
-	return t.table.TakeHalves(ctx, halves)
+	switch {
+	case td.ResourceSpans().Len() == 0:
+		return nil
+	case t.table.Watching():
+		return t.pass(ctx, td)
+	default:
+		return t.next.ConsumeTraces(ctx, td)
+	}
 }
 
 // pass hands complete spans on, less those that have left already.
