@@ -126,7 +126,12 @@ func TestEveryOption(t *testing.T) {
 	require.NoError(t, sub.Unmarshal(cfg))
 	require.NoError(t, confmap.Validate(cfg))
 	flags := component.MustNewID("feature_flags")
-	assert.Equal(t, &Config{OpenSpans: component.MustNewIDWithName("open_spans", "other"), Flags: &flags, Flag: "enrich_my_logs"}, cfg)
+	assert.Equal(t, component.MustNewIDWithName("open_spans", "other"), cfg.OpenSpans)
+	assert.Equal(t, &flags, cfg.Flags)
+	assert.Equal(t, "enrich_my_logs", cfg.Flag)
+	assert.Equal(t, "control", cfg.Control.String())
+	assert.Equal(t, 10, cfg.Enforcement.Get().Offenders)
+	assert.True(t, cfg.Enforcement.Get().RequireAgentID)
 	cfg.Flag = ""
 	assert.ErrorContains(t, cfg.Validate(), "flag")
 }
