@@ -20,10 +20,13 @@ import (
 	"github.com/foundation-agent/foundation-agent/internal/operator"
 )
 
-const keptKeys = 20_000
+const (
+	keptKeys  = 20_000
+	keptSpans = 2_000
+)
 
 // keepKeys is an overlay in which keys outlive the test and mean the same to every agent.
-const keepKeys = "yaml:processors::event_dedup: {key_secret: 0123456789abcdef0123456789abcdef, rules: [{name: events, dedup: {window: 1h, emit: first_and_summary}}]}"
+const keepKeys = "yaml:processors::event_dedup: {key_secret: 0123456789abcdef0123456789abcdef, rules: [{name: events, match: {events: [e]}, dedup: {window: 1h, emit: first_and_summary}}]}"
 
 func tablesCommand(t *testing.T, a *agenttest.Agent, args ...string) *exec.Cmd {
 	cmd := exec.Command(agenttest.Binary(t), append([]string{"tables"}, args...)...)
@@ -31,13 +34,15 @@ func tablesCommand(t *testing.T, a *agenttest.Agent, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// keys are how many keys the agent holds.
-func keys(t *testing.T, a *agenttest.Agent) int64 {
-	out, err := tablesCommand(t, a, "info", "event_dedup/keys", "--output", "json").Output()
+// held is how many keys and how many open spans an agent holds.
+type held struct{ keys, spans int64 }
+
+func heldBy(t *testing.T, a *agenttest.Agent) held {
+	out, err := tablesCommand(t, a, "info", "event_dedup/keys", "open_spans/spans", "--output", "json").Output()
 	require.NoError(t, err, string(out))
 	var v struct{ Tables []operator.TableView }
 	require.NoError(t, json.Unmarshal(out, &v))
-	return v.Tables[0].Entries
+	return held{v.Tables[0].Entries, v.Tables[1].Entries}
 }
 
 // TestKillDuringRestoreLeavesNoHalfTable kills the agent at random moments of backups and restores:
@@ -57,6 +62,13 @@ func TestKillDuringRestoreLeavesNoHalfTable(t *testing.T) {
 		status, answer := source.Post("/v1/events", "application/x-ndjson", lines.String())
 		require.Equal(t, http.StatusAccepted, status, answer)
 	}
+	var starts strings.Builder
+	for i := range keptSpans {
+		fmt.Fprintf(&starts, `{"call":"span.start","name":"s%d"}`+"\n", i)
+	}
+	status, answer := source.Post("/v1/events", "application/x-ndjson", starts.String())
+	require.Equal(t, http.StatusAccepted, status, answer)
+	full := held{keptKeys, keptSpans}
 	file := filepath.Join(t.TempDir(), "tables.tar.zst")
 	start := time.Now()
 	out, err := tablesCommand(t, source, "backup", file).CombinedOutput()
@@ -78,10 +90,10 @@ func TestKillDuringRestoreLeavesNoHalfTable(t *testing.T) {
 		_ = os.Remove(killed) // there is none where it broke off
 	}
 
-	restore := func(after time.Duration) (said string, entries int64, took time.Duration) {
+	restore := func(after time.Duration) (said string, now held, took time.Duration) {
 		options.StateDir = ""
 		target := agenttest.Start(t, options)
-		cmd := tablesCommand(t, target, "restore", file, "--table", "event_dedup/keys")
+		cmd := tablesCommand(t, target, "restore", file, "--table", "event_dedup/keys,open_spans/spans")
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
 		start := time.Now()
@@ -95,18 +107,19 @@ func TestKillDuringRestoreLeavesNoHalfTable(t *testing.T) {
 		target.Kill()
 		options.StateDir = target.StateDir
 		target = agenttest.Start(t, options)
-		entries = keys(t, target)
+		now = heldBy(t, target)
 		target.Kill()
-		return out.String(), entries, took
+		return out.String(), now, took
 	}
-	said, entries, whole := restore(0)
-	require.Equal(t, int64(keptKeys), entries, "an acknowledged restore survives kill -9: %s", said)
+	said, now, whole := restore(0)
+	require.Equal(t, full, now, "an acknowledged restore survives kill -9: %s", said)
 	t.Logf("a whole restore took %s", whole)
-	seen := map[int64]int{}
+	seen := map[held]int{}
 	for range kills {
-		_, entries, _ := restore(rand.N(whole + whole/4))
-		require.Contains(t, []int64{0, keptKeys}, entries, "all or nothing")
-		seen[entries]++
+		_, now, _ := restore(rand.N(whole + whole/4))
+		require.Contains(t, []int64{0, keptKeys}, now.keys, "never half a table")
+		require.Contains(t, []int64{0, keptSpans}, now.spans, "never half a table")
+		seen[now]++
 	}
-	t.Logf("keys after kills: %v", seen)
+	t.Logf("held after kills: %v", seen)
 }

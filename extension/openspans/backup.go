@@ -118,7 +118,10 @@ func (o operatorTable) Restore(ctx context.Context, r io.Reader) (apply func() (
 	if err != nil {
 		return nil, err
 	}
-	return func() (int64, error) { return int64(o.table.apply(im)), nil }, nil
+	return func() (int64, error) {
+		added := o.table.apply(im)
+		return int64(added), o.Ensure(ctx) // a new snapshot has what came back
+	}, nil
 }
 
 func readBackup(ctx context.Context, in *bufio.Reader) (*image, error) {
