@@ -9,7 +9,6 @@ import (
 	"net/http"
 
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/receiver"
 	"golang.org/x/sync/semaphore"
 
@@ -24,12 +23,11 @@ type foundationReceiver struct {
 	cfg *Config
 	set receiver.Settings
 
-	logs       logsOutlet
-	nextTraces consumer.Traces     // nil when in no traces pipeline
-	inFlight   *semaphore.Weighted // of cfg.MaxInFlightBytes
-	maxBody    int64               // that any door takes
-	telemetry  *telemetry
-	calls      map[string]call
+	logs      logsOutlet
+	inFlight  *semaphore.Weighted // of cfg.MaxInFlightBytes
+	maxBody   int64               // that any door takes
+	telemetry *telemetry
+	calls     map[string]call
 
 	// Set by start.
 	registry agents.Registry // nil when none is configured
