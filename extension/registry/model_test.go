@@ -135,7 +135,12 @@ func (m *machine) kill(i int) {
 			m.want.deaths[agents.ReasonExited]++
 		}
 	}
-	require.Eventually(m.t, func() bool { _, there := m.r.byPID.Load(pid); return !there }, 5*time.Second, 100*time.Microsecond)
+	require.Eventually(m.t, func() bool {
+		m.r.mu.Lock() // so that it has not only begun
+		defer m.r.mu.Unlock()
+		_, there := m.r.byPID.Load(pid)
+		return !there
+	}, 5*time.Second, 100*time.Microsecond)
 }
 
 func (m *machine) check() {
@@ -165,6 +170,8 @@ func (m *machine) check() {
 	bytes := m.r.bytes.Load()
 	m.r.recount()
 	require.Equal(m.t, m.r.bytes.Load(), bytes, "memory is accounted for")
+	m.r.mu.Lock()
+	defer m.r.mu.Unlock()
 	require.Equal(m.t, len(got) > 0, len(m.r.accounts) > 0)
 }
 
