@@ -72,6 +72,10 @@ node: ## build the DaemonSet and gateway distribution with plain ocb
 	$(TOOL) builder --config=builder-config-node.yaml
 	$(BUILD)/node/foundation-agent-node components > /dev/null
 
+.PHONY: test-node
+test-node: node ## what only the node distribution can do: scrape registered agents
+	FOUNDATION_AGENT_NODE_BINARY=$(CURDIR)/$(BUILD)/node/foundation-agent-node $(GO) test -count=1 -run TestNode ./extension/registry/
+
 RELEASE  := $(BUILD)/release
 PACKAGER := $(GO) tool -modfile=$(CURDIR)/tools/release/go.mod
 

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,7 +29,11 @@ type childSpec struct {
 	ID     string
 	Body   map[string]any
 	OpAMP  *opampSpec // it is an OpAMP client instead
+	// Metrics lets it serve metrics, and announce where.
+	Metrics bool
 }
+
+const scrapedMetric = "agent_registry_test_scrapes"
 
 type childAnswer struct {
 	Status int
@@ -51,6 +56,21 @@ func runChild(text string) int {
 	}
 	if spec.OpAMP != nil {
 		return runOpAMPChild(*spec.OpAMP)
+	}
+	if spec.Metrics {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 94
+		}
+		spec.Body["endpoint"] = l.Addr().String()
+		var scrapes atomic.Int64
+		go func() {
+			_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { // until the process ends
+				w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+				fmt.Fprintf(w, "# TYPE %s counter\n%s %d\n", scrapedMetric, scrapedMetric, scrapes.Add(1))
+			}))
+		}()
 	}
 	client := unixClient(spec.Socket)
 	body, _ := json.Marshal(spec.Body)

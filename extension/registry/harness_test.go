@@ -148,7 +148,10 @@ func (x *running) doTCP(t *testing.T, method, path, body, token string, v any) i
 }
 
 // withToken sends requests to another host, with a token.
-type withToken struct{ token, to string }
+type withToken struct {
+	token, to string
+	next      http.RoundTripper // nil: the default one
+}
 
 func (tr withToken) RoundTrip(r *http.Request) (*http.Response, error) {
 	to, err := http.NewRequest(r.Method, tr.to+r.URL.RequestURI(), r.Body)
@@ -157,7 +160,10 @@ func (tr withToken) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	to.Header = r.Header.Clone()
 	to.Header.Set(door.TokenHeader, tr.token)
-	return http.DefaultTransport.RoundTrip(to)
+	if tr.next == nil {
+		return http.DefaultTransport.RoundTrip(to)
+	}
+	return tr.next.RoundTrip(to)
 }
 
 // seen collects events until the test ends.
@@ -201,7 +207,7 @@ func receive[T any](t *testing.T, from <-chan T) T {
 	}
 }
 
-func tokenIn(t *testing.T, body []byte) string {
+func tokenIn(t testing.TB, body []byte) string {
 	t.Helper()
 	var done registered
 	require.NoError(t, json.Unmarshal(body, &done))

@@ -26,8 +26,8 @@ type modelAgent struct {
 	labels   map[string]string
 }
 
-// model is a map and no more.
-type model struct {
+// tableModel is a map and no more.
+type tableModel struct {
 	agents map[string]modelAgent
 	deaths map[string]int // by reason
 }
@@ -36,7 +36,7 @@ type model struct {
 type machine struct {
 	t     *testing.T
 	r     *registry
-	want  model
+	want  tableModel
 	procs []*exec.Cmd
 	start []uint64
 }
@@ -46,7 +46,7 @@ func newMachine(t *testing.T) *machine {
 	require.NoError(t, err)
 	r.watcher, err = proc.NewWatcher()
 	require.NoError(t, err)
-	return &machine{t: t, r: r, want: model{agents: map[string]modelAgent{}, deaths: map[string]int{}}}
+	return &machine{t: t, r: r, want: tableModel{agents: map[string]modelAgent{}, deaths: map[string]int{}}}
 }
 
 func (m *machine) close() {
