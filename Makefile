@@ -25,8 +25,8 @@ run: build ## build and run with the embedded default configuration
 	./$(BINARY)
 
 .PHONY: test
-test: ## unit, property and integration tests, with the race detector
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+test: build ## unit, property and integration tests, with the race detector; integration tests run the built agent
+	FOUNDATION_AGENT_BINARY=$(CURDIR)/$(BINARY) CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
 
 TESTBED := FOUNDATION_AGENT_BINARY=$(CURDIR)/$(BINARY) $(GO) test -count=1
 
