@@ -32,9 +32,19 @@ func (f File) Diff() (string, error) {
 		return "", nil
 	}
 	return difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
-		A: difflib.SplitLines(f.Before), B: difflib.SplitLines(f.After),
+		A: lines(f.Before), B: lines(f.After),
 		FromFile: "a/" + strings.TrimPrefix(f.Path, "/"), ToFile: "b/" + strings.TrimPrefix(f.Path, "/"), Context: 3,
 	})
+}
+
+// lines of a text with their ends. A last line without one gains it, as editors do.
+func lines(text string) []string {
+	split := strings.SplitAfter(text, "\n")
+	if last := len(split) - 1; split[last] == "" {
+		return split[:last]
+	}
+	split[len(split)-1] += "\n"
+	return split
 }
 
 // maxEdits bounds the work on one file.

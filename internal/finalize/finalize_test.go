@@ -1,6 +1,9 @@
 package finalize
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -99,11 +102,32 @@ service:
 	require.NoError(t, err)
 	assert.Contains(t, diff, "--- a/config/a.yaml\n+++ b/config/a.yaml\n@@")
 	assert.Contains(t, diff, "-  # The rollout.\n-  staged_migration:\n")
+	assert.Equal(t, edited[0].After, applied(t, text, diff))
 	for _, line := range strings.Split(diff, "\n") {
 		if strings.HasPrefix(line, "+") && !strings.HasPrefix(line, "+++") {
 			assert.Regexp(t, `(\[\]|\{\})$`, line, "only what lost its last entry is rewritten")
 		}
 	}
+}
+
+// applied is what git apply makes of a text.
+func applied(t *testing.T, text, diff string) string {
+	t.Helper()
+	patch, err := exec.LookPath("git")
+	if err != nil {
+		t.Skip("git is not installed: whether the diff applies is not tried")
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "config"), 0o700))
+	path := filepath.Join(dir, "config", "a.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	cmd := exec.Command(patch, "apply", "-")
+	cmd.Dir, cmd.Stdin = dir, strings.NewReader(diff)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	result, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(result)
 }
 
 // Flags of others are not the migration's to remove: what they refer to must stay, or the edit is refused.

@@ -62,13 +62,20 @@ func (s *Scraper) Scrape(ctx context.Context) (Families, error) {
 	return parse(body, resp.Header)
 }
 
-func parse(body []byte, header http.Header) (Families, error) {
+// parse reads an exposition. The parser panics on some that are none (expfmt v0.71.0: a sample "{}"): what
+// a service answers must not end the agent.
+func parse(body []byte, header http.Header) (families Families, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			families, err = nil, fmt.Errorf("no Prometheus exposition: the parser failed: %v", p)
+		}
+	}()
 	format := expfmt.ResponseFormat(header)
 	if media, _, _ := mime.ParseMediaType(header.Get("Content-Type")); media == expfmt.OpenMetricsType {
 		body = classic(body)
 	}
 	decoder := expfmt.NewDecoder(bytes.NewReader(body), format)
-	families := Families{}
+	families = Families{}
 	for {
 		family := &dto.MetricFamily{}
 		err := decoder.Decode(family)
@@ -100,17 +107,31 @@ func classic(body []byte) []byte {
 			out.WriteString(line + "\n")
 			continue
 		}
-		if exemplar := strings.LastIndex(line, " # {"); exemplar >= 0 {
-			line = line[:exemplar]
-		}
-		series := strings.LastIndexByte(line, '}') + 1
-		if series == 0 {
-			series = max(strings.IndexByte(line, ' '), 0)
-		}
-		if rest := strings.Fields(line[series:]); len(rest) > 0 {
-			line = line[:series] + " " + rest[0]
+		end := seriesEnd(line)
+		if rest := strings.Fields(line[end:]); len(rest) > 0 {
+			line = line[:end] + " " + rest[0] // the value; what follows is timestamp and exemplar
 		}
 		out.WriteString(line + "\n")
 	}
 	return out.Bytes()
+}
+
+// seriesEnd is where the name and labels of a sample end.
+func seriesEnd(line string) int {
+	end := strings.IndexAny(line, " {")
+	if end < 0 || line[end] == ' ' {
+		return max(end, 0)
+	}
+	quoted := false
+	for i := end; i < len(line); i++ {
+		switch {
+		case quoted && line[i] == '\\':
+			i++
+		case line[i] == '"':
+			quoted = !quoted
+		case line[i] == '}' && !quoted:
+			return i + 1
+		}
+	}
+	return len(line)
 }
