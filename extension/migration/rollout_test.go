@@ -302,3 +302,10 @@ func TestFlagsFoundOff(t *testing.T) {
 	assert.False(t, l.snapshot().LastRollback.IsZero())
 	l.end()
 }
+
+// refusing is a Switch that refuses every change but the emergency's.
+type refusing struct{ *switchboard }
+
+func (refusing) SetAll(map[string]bool, flag.Author) (bool, error) {
+	return false, errors.New("refused")
+}

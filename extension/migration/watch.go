@@ -99,7 +99,7 @@ func (w *watch) tick(ctx context.Context) {
 func (w *watch) step(at time.Time) time.Duration {
 	defer func() { w.last = at }()
 	step := at.Sub(w.last)
-	if w.last.IsZero() || step > 2*w.cfg.Interval+time.Second {
+	if w.last.IsZero() || step < 0 || step > 2*w.cfg.Interval+time.Second {
 		return 0
 	}
 	return step
