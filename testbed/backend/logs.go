@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"strings"
 	"sync"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -21,6 +22,8 @@ type LogTotals struct {
 	Weight float64
 	// LogCount is the sum of log_count of the summaries, repeats left out.
 	LogCount int
+	// Enriched are the firsts that carry error context.
+	Enriched int
 	// Wrong are records that cannot be right: a summary that counts nothing, a weight below zero.
 	Wrong int
 }
@@ -105,6 +108,12 @@ func (l *Logs) record(lr plog.LogRecord) {
 		}
 	} else {
 		t.Firsts++
+		for name := range lr.Attributes().All() {
+			if strings.HasPrefix(name, attr.ErrorContextPre) {
+				t.Enriched++
+				break
+			}
+		}
 	}
 	if weight < 0 {
 		t.Wrong++

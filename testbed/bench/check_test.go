@@ -8,34 +8,33 @@ import (
 	"github.com/foundation-agent/foundation-agent/testbed/backend"
 )
 
-// account is what a backend counted of one run.
-type account struct {
-	Logs  backend.LogTotals
-	Spans backend.SpanTotals
-}
-
 // verify sends a part of the scenario's load with a real backend behind the agent and checks what leaves.
-func verify(t *testing.T, s scenario, c contender, records int) account {
+func verify(t *testing.T, s scenario, c contender, records int) {
 	b, err := backend.Start()
 	require.NoError(t, err)
 	defer func() { require.NoError(t, b.Stop()) }()
 	l := begin(t, c, b)
-	sent := l.send(t, s.source(t), records).Accepted
+	if s.before != nil {
+		s.before(t, l)
+	}
+	end := s.besides(t, l)
+	sent := l.send(t, s.sources(t), records).Accepted
+	end()
 	l.end()
-	at := account{Logs: b.Logs().Event("order.failed"), Spans: b.Spans().Totals()}
-	s.check(t, sent, l, at)
-	return at
+	s.check(t, sent, b)
 }
 
 // checkWeights: the weights that left are the records that came in.
-func checkWeights(t *testing.T, sent int, _ *life, at account) {
-	require.Zero(t, at.Logs.Wrong, "records that cannot be right")
-	require.InDelta(t, sent, at.Logs.Weight, 0.5, "the sum of the weights that left: %+v", at.Logs)
+func checkWeights(t *testing.T, sent int, b *backend.Backend) {
+	at := b.Logs().Event("order.failed")
+	require.Zero(t, at.Wrong, "records that cannot be right")
+	require.InDelta(t, sent, at.Weight, 0.5, "the sum of the weights that left: %+v", at)
 }
 
 // checkSpans: every span left once, whole.
-func checkSpans(t *testing.T, sent int, _ *life, at account) {
-	require.Zero(t, at.Spans.Wrong, "half spans, or spans that end before they start")
-	require.Equal(t, sent, at.Spans.Once(), "%+v", at.Spans)
-	require.Empty(t, at.Spans.Reasons, "no span was ended by the agent")
+func checkSpans(t *testing.T, sent int, b *backend.Backend) {
+	at := b.Spans().Totals()
+	require.Zero(t, at.Wrong, "half spans, or spans that end before they start")
+	require.Equal(t, sent, at.Once(), "%+v", at)
+	require.Empty(t, at.Reasons, "no span was ended by the agent")
 }

@@ -18,9 +18,9 @@ import (
 func profile(t *testing.T, s scenario, c contender) {
 	l := begin(t, c, nil)
 	halt, done := make(chan struct{}), make(chan error, 1)
-	source := s.source(t)
+	source := s.sources(t)
 	go func() {
-		_, err := load.Run(t.Context(), source, load.Options{Endpoint: l.endpoint, Halt: halt, Retry: true})
+		_, err := load.Run(t.Context(), source[0], load.Options{Endpoint: l.endpoint, Halt: halt, Retry: true})
 		done <- err
 	}()
 	resp, err := http.Get("http://" + l.pprof + "/debug/pprof/profile?seconds=2")

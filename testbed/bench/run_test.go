@@ -2,7 +2,9 @@ package bench
 
 import (
 	"embed"
+	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/foundation-agent/foundation-agent/testbed/load"
 	"github.com/foundation-agent/foundation-agent/testbed/monitor"
 	"github.com/foundation-agent/foundation-agent/testbed/peers"
+	"github.com/foundation-agent/foundation-agent/testbed/shipped"
 )
 
 //go:embed config
@@ -22,8 +25,7 @@ var configs embed.FS
 type contender struct {
 	name   string
 	peer   string // manifest in peers; "" is the agent
-	config string // file in config, without .yaml
-	env    []string
+	config string // file in config, without .yaml; "" is what the agent ships
 }
 
 // life is one run of a contender under one load.
@@ -31,27 +33,37 @@ type life struct {
 	agent    *agenttest.Agent
 	endpoint string
 	pprof    string
+	flags    *shipped.Flags
 	begun    time.Duration // CPU used before the load
 	peak     chan int64
 }
 
 // begin starts the contender. With a backend it exports there, else to nowhere.
 func begin(t *testing.T, c contender, to *backend.Backend) *life {
-	config, err := configs.ReadFile("config/" + c.config + ".yaml")
-	require.NoError(t, err)
 	l := &life{
 		endpoint: fmt.Sprintf("127.0.0.1:%d", agenttest.FreePort(t)),
 		pprof:    fmt.Sprintf("127.0.0.1:%d", agenttest.FreePort(t)),
+		flags:    shipped.NewFlags(t),
 		peak:     make(chan int64, 1),
 	}
-	options := agenttest.Options{
-		Config: string(config),
-		Env:    append([]string{"OTLP_ENDPOINT=" + l.endpoint, "PPROF_ENDPOINT=" + l.pprof}, c.env...),
-	}
+	exporter, endpoint := "nop", "127.0.0.1:1"
 	if to != nil {
-		options.Env = append(options.Env, "EXPORTER=otlp", "BACKEND_ENDPOINT="+to.Endpoint)
+		exporter, endpoint = "otlp", to.Endpoint
+	}
+	options := agenttest.Options{Env: []string{
+		"OTLP_ENDPOINT=" + l.endpoint, "PPROF_ENDPOINT=" + l.pprof, "FOUNDATION_FLAGS_FILE=" + l.flags.Path,
+		"EXPORTER=" + exporter, "BACKEND_ENDPOINT=" + endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint,
+	}}
+	if c.config != "" {
+		config, err := configs.ReadFile("config/" + c.config + ".yaml")
+		require.NoError(t, err)
+		options.Config = string(config)
 	} else {
-		options.Env = append(options.Env, "EXPORTER=nop", "BACKEND_ENDPOINT=127.0.0.1:1")
+		own := ""
+		if to == nil {
+			own = "exporters: {nop: }\nservice: {pipelines: {logs: {exporters: [nop]}, traces: {exporters: [nop]}, metrics: {exporters: [nop]}}}\n"
+		}
+		options.Args = shipped.Args(t, nil, own)
 	}
 	if c.peer != "" {
 		options.Binary = peers.Build(t, c.peer)
@@ -76,13 +88,26 @@ func (l *life) watchPeak() {
 	}
 }
 
-// send runs the load to its end; every record must be accepted.
-func (l *life) send(t *testing.T, source *load.Source, records int) load.Result {
-	result, err := load.Run(t.Context(), source, load.Options{Endpoint: l.endpoint, Records: records, Retry: true})
-	require.NoError(t, err)
-	require.Zero(t, result.Refused, result.LastError)
-	require.Zero(t, result.Unknown)
-	return result
+// send runs the load to its end, all sources at once; every record must be accepted.
+func (l *life) send(t *testing.T, sources []*load.Source, records int) load.Result {
+	results, errs := make([]load.Result, len(sources)), make([]error, len(sources))
+	var wg sync.WaitGroup
+	for i, source := range sources {
+		wg.Go(func() {
+			results[i], errs[i] = load.Run(t.Context(), source, load.Options{
+				Endpoint: l.endpoint, Records: records / len(sources), Senders: max(1, 4/len(sources)), Retry: true,
+			})
+		})
+	}
+	wg.Wait()
+	require.NoError(t, errors.Join(errs...))
+	var all load.Result
+	for _, r := range results {
+		all = all.Add(r)
+	}
+	require.Zero(t, all.Refused, all.LastError)
+	require.Zero(t, all.Unknown)
+	return all
 }
 
 // mark is where the measurement begins.
@@ -112,10 +137,15 @@ type sample struct {
 // measure is one run of a scenario without a backend.
 func measure(t *testing.T, s scenario, c contender, records int) sample {
 	l := begin(t, c, nil)
-	source := s.source(t)
-	l.send(t, source, records/50) // connections and caches warm
+	sources := s.sources(t)
+	if s.before != nil {
+		s.before(t, l)
+	}
+	l.send(t, sources, records/50) // connections and caches warm
+	end := s.besides(t, l)
 	l.mark(t)
-	result := l.send(t, source, records)
+	result := l.send(t, sources, records)
+	end()
 	cpu, peak := l.end()
 	return sample{
 		CPU:  float64(cpu.Microseconds()) / float64(result.Accepted),

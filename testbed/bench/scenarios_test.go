@@ -2,9 +2,11 @@ package bench
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/foundation-agent/foundation-agent/testbed/backend"
 	"github.com/foundation-agent/foundation-agent/testbed/load"
 )
 
@@ -14,10 +16,27 @@ type scenario struct {
 	name, what string
 	unit       string // what a record is
 	records    int
-	source     func(t *testing.T) *load.Source
+	sources    func(t *testing.T) []*load.Source
 	contenders []contender
-	// check is what must be true of the agent's output of the scenario, at a backend.
-	check func(t *testing.T, sent int, l *life, at account)
+	// before prepares a contender for the load.
+	before func(t *testing.T, l *life)
+	// beside runs beside the load until halt is closed.
+	beside func(l *life, halt <-chan struct{}) error
+	// check is what must be true of what the second contender sends to a backend.
+	check func(t *testing.T, sent int, at *backend.Backend)
+}
+
+// besides runs what is beside the load, until the function it returns is called.
+func (s scenario) besides(t *testing.T, l *life) (end func()) {
+	if s.beside == nil {
+		return func() {}
+	}
+	halt, done := make(chan struct{}), make(chan error, 1)
+	go func() { done <- s.beside(l, halt) }()
+	return func() {
+		close(halt)
+		require.NoError(t, <-done)
+	}
 }
 
 var (
@@ -25,6 +44,8 @@ var (
 	peerFloor   = contender{name: "empty pipeline, core 0.149", peer: "log_dedup", config: "floor"}
 	eventDedup  = contender{name: "event_dedup", config: "event_dedup"}
 	logDedup    = contender{name: "contrib log_dedup 0.149", peer: "log_dedup", config: "log_dedup"}
+	flagged     = contender{name: "event_dedup with flags", config: "event_dedup_flags"}
+	asShipped   = contender{name: "the agent as shipped"}
 	lifecycle   = contender{name: "span_lifecycle", config: "span_lifecycle"}
 	byTrace     = contender{name: "contrib groupbytrace", peer: "traces", config: "groupbytrace"}
 	tail        = contender{name: "contrib tail_sampling", peer: "traces", config: "tail_sampling"}
@@ -32,6 +53,15 @@ var (
 
 	logContenders = []contender{floor, eventDedup, peerFloor, logDedup}
 )
+
+// one is the only source of a scenario.
+func one(make func() (*load.Source, error)) func(t *testing.T) []*load.Source {
+	return func(t *testing.T) []*load.Source {
+		s, err := make()
+		require.NoError(t, err)
+		return []*load.Source{s}
+	}
+}
 
 func logScenario(name, what string, records int, shape load.LogShape) scenario {
 	if shape.Event == "" {
@@ -42,22 +72,14 @@ func logScenario(name, what string, records int, shape load.LogShape) scenario {
 	}
 	return scenario{
 		name: name, what: what, unit: "record", records: records, contenders: logContenders, check: checkWeights,
-		source: func(t *testing.T) *load.Source {
-			s, err := load.Logs(name, shape)
-			require.NoError(t, err)
-			return s
-		},
+		sources: one(func() (*load.Source, error) { return load.Logs(name, shape) }),
 	}
 }
 
 func spanScenario(name, what, unit string, records int, make func(string, load.SpanShape) (*load.Source, error), contenders ...contender) scenario {
 	return scenario{
 		name: name, what: what, unit: unit, records: records, contenders: contenders, check: checkSpans,
-		source: func(t *testing.T) *load.Source {
-			s, err := make(name, load.SpanShape{Batch: 1000})
-			require.NoError(t, err)
-			return s
-		},
+		sources: one(func() (*load.Source, error) { return make(name, load.SpanShape{Batch: 1000}) }),
 	}
 }
 
@@ -80,5 +102,63 @@ func scenarios() []scenario {
 			floor, lifecycle, byTrace, tail),
 		spanScenario("start and end pairs", "Half spans that the agent joins; the floor passes 2 halves.", "pair", 1_000_000, load.Pairs,
 			floor, lifecycle),
+		errorContext(),
+		flagsFlipping(),
+		mixed(),
+	}
+}
+
+// openForContext is how many spans are open while logs are written in them.
+const openForContext = 1000
+
+// errorContext: every record is written in one of a thousand open spans, which have a context.
+func errorContext() scenario {
+	s := logScenario("logs with error context", "Each record gains the context of the open span it was written in, and of that span's parent.", 1_000_000,
+		load.LogShape{Key: load.Cycle(1000), Spans: openForContext})
+	s.contenders = []contender{floor, lifecycle}
+	s.before = func(t *testing.T, l *life) {
+		starts, err := load.Starts("open spans", load.SpanShape{Batch: 1000})
+		require.NoError(t, err)
+		l.send(t, []*load.Source{starts}, openForContext)
+	}
+	s.check = func(t *testing.T, sent int, at *backend.Backend) {
+		require.Equal(t, sent, at.Logs().Event("order.failed").Enriched)
+	}
+	return s
+}
+
+// flagsFlipping: the flag of the rules changes ten times a second while events flow.
+func flagsFlipping() scenario {
+	s := logScenario("flags flipping", "A thousand keys, while the flag of event_dedup goes off and on ten times a second.", 3_000_000,
+		load.LogShape{Key: load.Cycle(1000)})
+	s.contenders = []contender{floor, flagged, eventDedup}
+	s.beside = func(l *life, halt <-chan struct{}) error {
+		return l.flags.Run(halt, 100*time.Millisecond, "use_ets_sampled_events")
+	}
+	return s
+}
+
+// mixed is everything at once, through the pipeline that a user gets without a configuration.
+func mixed() scenario {
+	return scenario{
+		name: "the mixed default pipeline", what: "Events of 1,000 keys, plain logs, complete spans and pairs, a quarter each, through config/agent.yaml with its storage.",
+		unit: "record", records: 1_000_000, contenders: []contender{floor, asShipped},
+		sources: func(t *testing.T) []*load.Source {
+			events, err := load.Logs("events", load.LogShape{Event: "order.failed", Batch: 1000, Key: load.Cycle(1000)})
+			require.NoError(t, err)
+			plain, err := load.Logs("plain logs", load.LogShape{Batch: 1000, Key: load.Unique})
+			require.NoError(t, err)
+			complete, err := load.Spans("complete spans", load.SpanShape{Batch: 1000, Offset: 1 << 40})
+			require.NoError(t, err)
+			pairs, err := load.Pairs("pairs", load.SpanShape{Batch: 1000})
+			require.NoError(t, err)
+			return []*load.Source{events, plain, complete, pairs}
+		},
+		check: func(t *testing.T, sent int, at *backend.Backend) {
+			// The agent keeps open windows for its next life; firsts and plain logs have left.
+			require.Zero(t, at.Logs().Event("order.failed").Wrong)
+			require.Equal(t, sent/4, at.Logs().Event("").Firsts)
+			require.Equal(t, sent/2, at.Spans().Totals().Once())
+		},
 	}
 }

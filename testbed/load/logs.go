@@ -20,8 +20,8 @@ type LogShape struct {
 	Batch int
 	// Agent is the resource's agent.id; "" for none.
 	Agent string
-	// Spans gives each record a trace and span id: those of the spans that a source of spans numbers alike.
-	Spans bool
+	// Spans, above 0, gives records the trace and span ids of that many spans in turn, as a source of spans numbers them.
+	Spans uint64
 	// Key of the nth record.
 	Key func(n uint64) uint64
 }
@@ -53,7 +53,7 @@ func Logs(name string, shape LogShape) (*Source, error) {
 		for i := range shape.Extra {
 			lr.Attributes().PutStr("extra."+string(rune('a'+i)), filler(shape.ExtraBytes))
 		}
-		if shape.Spans {
+		if shape.Spans > 0 {
 			lr.SetTraceID(traceMark)
 			lr.SetSpanID(spanMark)
 		}
@@ -66,7 +66,7 @@ func Logs(name string, shape LogShape) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Source{Name: name, Records: shape.Batch, method: logsMethod, parts: []*template{t}, key: shape.Key}, nil
+	return &Source{Name: name, Records: shape.Batch, method: logsMethod, parts: []*template{t}, key: shape.Key, cycle: shape.Spans}, nil
 }
 
 func fillResource(r pcommon.Resource, agent string) {

@@ -22,6 +22,7 @@ type Source struct {
 	parts  []*template // the requests of a turn, sent one after another
 	key    func(n uint64) uint64
 	offset uint64 // number of the first record
+	cycle  uint64 // spans that records belong to in turn; 0 for spans, which are each their own
 	turns  atomic.Uint64
 }
 
@@ -43,7 +44,7 @@ func (s *Source) newTurn() *turn {
 func (t *turn) next() {
 	first := t.source.offset + (t.source.turns.Add(1)-1)*uint64(t.source.Records)
 	for i, p := range t.source.parts {
-		p.patch(t.bytes[i], first, t.source.key)
+		p.patch(t.bytes[i], first, t.source)
 	}
 }
 

@@ -58,7 +58,7 @@ func find(encoded, mark []byte) []int {
 }
 
 // patch writes keys and ids of the records numbered from first, and the time, into a copy of the template's bytes.
-func (t *template) patch(into []byte, first uint64, key func(n uint64) uint64) {
+func (t *template) patch(into []byte, first uint64, s *Source) {
 	// The low 20 bits are the record's number, so that records of one key in one millisecond differ in time.
 	now := uint64(time.Now().UnixNano()) &^ (1<<20 - 1)
 	perRecord := max(1, len(t.times)/max(1, len(t.keys)))
@@ -66,15 +66,21 @@ func (t *template) patch(into []byte, first uint64, key func(n uint64) uint64) {
 		binary.LittleEndian.PutUint64(into[at:], now|(first+uint64(i/perRecord))&(1<<20-1))
 	}
 	for i, at := range t.keys {
-		putHex(into[at:at+len(keyMark)], key(first+uint64(i)))
+		putHex(into[at:at+len(keyMark)], s.key(first+uint64(i)))
+	}
+	span := func(i int) uint64 {
+		if s.cycle > 0 {
+			return (first + uint64(i)) % s.cycle
+		}
+		return first + uint64(i)
 	}
 	for i, at := range t.traces {
-		trace := (first + uint64(i)) / spansPerTrace
+		trace := span(i) / spansPerTrace
 		binary.BigEndian.PutUint64(into[at:], 0x5eed<<48|1) // never all zero
 		binary.BigEndian.PutUint64(into[at+8:], mix(trace))
 	}
 	for i, at := range t.spans {
-		binary.BigEndian.PutUint64(into[at:], SpanID(first+uint64(i)))
+		binary.BigEndian.PutUint64(into[at:], SpanID(span(i)))
 	}
 	for i, at := range t.parents {
 		// Every span but the first of a trace has a parent, so parents are one fewer a trace.

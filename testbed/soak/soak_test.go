@@ -39,11 +39,11 @@ func TestSoak(t *testing.T) {
 	b, err := backend.Start()
 	require.NoError(t, err)
 	defer func() { require.NoError(t, b.Stop()) }()
-	flags := newFlipper(t)
+	flags := shipped.NewFlags(t)
 	otlp := fmt.Sprintf("127.0.0.1:%d", agenttest.FreePort(t))
 	pprof := fmt.Sprintf("127.0.0.1:%d", agenttest.FreePort(t))
 	agent := agenttest.Start(t, agenttest.Options{
-		Env:  []string{"OTLP_ENDPOINT=" + otlp, "PPROF_ENDPOINT=" + pprof, "OTEL_EXPORTER_OTLP_ENDPOINT=" + b.Endpoint, "FOUNDATION_FLAGS_FILE=" + flags.path},
+		Env:  []string{"OTLP_ENDPOINT=" + otlp, "PPROF_ENDPOINT=" + pprof, "OTEL_EXPORTER_OTLP_ENDPOINT=" + b.Endpoint, "FOUNDATION_FLAGS_FILE=" + flags.Path},
 		Args: shipped.Args(t, []string{"stages.yaml"}),
 	})
 
@@ -70,7 +70,9 @@ func TestSoak(t *testing.T) {
 		})
 	}
 	dying := &killer{socket: agent.Socket()}
-	begin(func() error { return flags.run(halt, 5*time.Second) })
+	begin(func() error {
+		return flags.Run(halt, 5*time.Second, "use_ets_sampled_events", "use_logger_error_context")
+	})
 	begin(func() error { return dying.run(halt, 2*time.Second) })
 	w := &watch{t: t, pid: agent.PID(), pprof: pprof, otlp: otlp}
 	w.run(duration, problems)
@@ -95,7 +97,7 @@ func TestSoak(t *testing.T) {
 	}
 	page := report.NewPage(fmt.Sprintf("foundation-agent over %v", duration))
 	page.Add(w.section())
-	page.Add(accounts(sent, b, dying.killed, flags.flips))
+	page.Add(accounts(sent, b, dying.killed, flags.Flips))
 	page.Text(os.Stdout)
 	require.NoError(t, page.Write(filepath.Join(agenttest.Root(), "build", "soak")))
 	require.True(t, whole, "the accounts above are not whole")

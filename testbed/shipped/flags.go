@@ -1,4 +1,4 @@
-package soak
+package shipped
 
 import (
 	"os"
@@ -12,42 +12,43 @@ import (
 	"github.com/foundation-agent/foundation-agent/internal/agenttest"
 )
 
-// flipped are the flags that change all the time.
-var flipped = []string{"use_ets_sampled_events", "use_logger_error_context"}
-
-// flipper owns a file of flag definitions: the shipped one with everything on.
-type flipper struct {
-	path  string
-	flips int
+// Flags is a file of flag definitions: the shipped one with everything on.
+type Flags struct {
+	// Path is for FOUNDATION_FLAGS_FILE.
+	Path string
+	// Flips counts the changes made by Run; read it when Run has returned.
+	Flips int
 }
 
-func newFlipper(t *testing.T) *flipper {
+// NewFlags writes the file.
+func NewFlags(t testing.TB) *Flags {
+	t.Helper()
 	shipped, err := os.ReadFile(filepath.Join(agenttest.Root(), "config", "flags.json"))
 	require.NoError(t, err)
-	f := &flipper{path: filepath.Join(t.TempDir(), "flags.json")}
+	f := &Flags{Path: filepath.Join(t.TempDir(), "flags.json")}
 	require.NoError(t, f.write(strings.ReplaceAll(string(shipped), `"defaultVariant": "off"`, `"defaultVariant": "on"`)))
 	return f
 }
 
-// run flips one flag after another until halt is closed.
-func (f *flipper) run(halt <-chan struct{}, every time.Duration) error {
+// Run flips one of the flags after another until halt is closed.
+func (f *Flags) Run(halt <-chan struct{}, every time.Duration, flags ...string) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			if err := f.flip(flipped[f.flips%len(flipped)]); err != nil {
+			if err := f.flip(flags[f.Flips%len(flags)]); err != nil {
 				return err
 			}
-			f.flips++
+			f.Flips++
 		case <-halt:
 			return nil
 		}
 	}
 }
 
-func (f *flipper) flip(flag string) error {
-	text, err := os.ReadFile(f.path)
+func (f *Flags) flip(flag string) error {
+	text, err := os.ReadFile(f.Path)
 	if err != nil {
 		return err
 	}
@@ -60,9 +61,9 @@ func (f *flipper) flip(flag string) error {
 }
 
 // write replaces the file in one step, as an editor or a configuration management does.
-func (f *flipper) write(text string) error {
-	if err := os.WriteFile(f.path+".new", []byte(text), 0o600); err != nil {
+func (f *Flags) write(text string) error {
+	if err := os.WriteFile(f.Path+".new", []byte(text), 0o600); err != nil {
 		return err
 	}
-	return os.Rename(f.path+".new", f.path)
+	return os.Rename(f.Path+".new", f.Path)
 }
