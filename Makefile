@@ -40,6 +40,10 @@ test-tools: ## install the real parts that some tests use, on Debian as root: No
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 		$$(command -v npm > /dev/null || echo nodejs npm) curl prometheus chromium elixir erlang-base erlang-inets erlang-ssl > /dev/null
 
+.PHONY: growth
+growth: build ## cost a record and memory a key at 10^4 to 10^7; results in build/growth
+	cd testbed/growth && GROWTH=1 $(TESTBED) -timeout 60m -run TestGrowth
+
 .PHONY: chaos
 chaos: build ## break the agent under load and hold the accounts against the promises; CHAOS=short for 4 minutes
 	cd testbed/chaos && CHAOS=$(or $(CHAOS),full) $(TESTBED) -timeout 60m -run TestChaos

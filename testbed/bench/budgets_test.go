@@ -52,21 +52,33 @@ func addedCPU(c contender) func(results) report.Stat {
 	}
 }
 
-// budgets is the summary at the top of the page.
-func budgets(found map[string]results) report.Section {
+// budgetResult is a budget and what was measured for it.
+type budgetResult struct {
+	report.Budget
+	measured report.Stat
+}
+
+// measuredBudgets reads the lines above from the results.
+func measuredBudgets(found map[string]results) []budgetResult {
+	var all []budgetResult
+	for _, b := range budgetLines() {
+		if r, ok := found[b.scenario]; ok {
+			all = append(all, budgetResult{b.Budget, b.measured(r)})
+		}
+	}
+	return all
+}
+
+// budgetSection is the summary at the top of the page.
+func budgetSection(all []budgetResult) report.Section {
 	s := report.Section{
 		Title:   "Budgets",
 		Text:    "Medians and the interval from the lowest to the highest round; ratios are taken within a round. Where the interval holds the limit, the result is undecided.",
 		Columns: []string{"what", "measured", "first", "", "then", ""},
 	}
-	for _, b := range budgetLines() {
-		r, ok := found[b.scenario]
-		if !ok {
-			continue
-		}
-		measured := b.measured(r)
-		first, then := b.Verdict(measured)
-		s.Rows = append(s.Rows, []string{b.What, measured.String() + b.Unit,
+	for _, b := range all {
+		first, then := b.Verdict(b.measured)
+		s.Rows = append(s.Rows, []string{b.What, b.measured.String() + b.Unit,
 			fmt.Sprintf("%.3g%s", b.First, b.Unit), first, fmt.Sprintf("%.3g%s", b.Then, b.Unit), then})
 	}
 	return s
