@@ -67,7 +67,7 @@ func (c selfCheck) Run(ctx context.Context) operator.CheckResult {
 	step("lookup", lookupBudget, func() error { _, err := scratch.Get(syntheticID); return err })
 	step("not found", lookupBudget, func() error {
 		if _, err := scratch.Get("nobody"); !errors.Is(err, agents.ErrNotFound) {
-			return fmt.Errorf("an agent that is not registered was found: %v", err)
+			return fmt.Errorf("an agent that is not registered was found (error: %w)", err)
 		}
 		return nil
 	})

@@ -81,7 +81,7 @@ func (x *agentRegistry) Dependencies() []component.ID {
 }
 
 // Events implements extevent.Source.
-func (x *agentRegistry) Events() *extevent.Buffer { return x.registry.events }
+func (x *agentRegistry) Events() *extevent.Buffer { return x.events }
 
 // ListAndWatch implements observer.Observable.
 func (x *agentRegistry) ListAndWatch(notify observer.Notify) { x.observer.ListAndWatch(notify) }

@@ -30,20 +30,10 @@ func (a *api) serveGet(_ caller, _ http.ResponseWriter, r *http.Request) (answer
 		return ok(e.agent.Load()), nil
 	}
 	no := notFound(id)
-	if down, known := a.lastDown(id); known {
+	if down, known := a.hub.lastDown(id); known {
 		no.tell.Details = map[string]any{"down": down}
 	}
 	return answer{}, no
-}
-
-// lastDown is how the agent went down lately.
-func (a *api) lastDown(id string) (last agents.Down, known bool) {
-	for _, d := range a.hub.downs(a.now()) {
-		if d.AgentID == id && d.Process == "" {
-			last, known = d, true
-		}
-	}
-	return last, known
 }
 
 func (a *api) serveList(_ caller, _ http.ResponseWriter, r *http.Request) (answer, error) {

@@ -132,10 +132,15 @@ func (a *api) fail(w http.ResponseWriter, err error) outcome {
 // read lets a handler read only while reads are on. An operator may look at what is recorded in shadow.
 func (a *api) read(next handler) handler {
 	return func(c caller, w http.ResponseWriter, r *http.Request) (answer, error) {
-		if !a.flag.Enabled() && !(c.operator && r.URL.Query().Get(paramShadow) == "true") {
+		if !a.flag.Enabled() && !mayReadShadow(c, r) {
 			a.tally.shadowReads.Add(1)
 			return answer{}, disabled(a.flag.Name())
 		}
 		return next(c, w, r)
 	}
+}
+
+// mayReadShadow reports whether an operator asks for what is recorded while reads are off.
+func mayReadShadow(c caller, r *http.Request) bool {
+	return c.operator && r.URL.Query().Get(paramShadow) == "true"
 }

@@ -244,6 +244,18 @@ func (s *subscriber) waiting() int {
 	return len(s.queue)
 }
 
+// lastDown is how an agent went down lately.
+func (h *hub) lastDown(id string) (down agents.Down, known bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, d := range slices.Backward(h.recent) {
+		if d.AgentID == id && d.Process == "" {
+			return d.Down, true
+		}
+	}
+	return down, false
+}
+
 // kept returns all deaths that are kept, told or not.
 func (h *hub) kept() []agents.Down {
 	h.mu.Lock()

@@ -206,7 +206,7 @@ func (r *registry) checkEndpoint(c caller, endpoint string) (string, error) {
 		addr = addr.Unmap()
 	}
 	switch {
-	case c.addr.IsValid() && addr != c.addr && !(addr.IsLoopback() && c.addr.IsLoopback()):
+	case c.addr.IsValid() && addr != c.addr && (!addr.IsLoopback() || !c.addr.IsLoopback()):
 		return refused("it is not the address that you call from (%s)", c.addr)
 	case !c.addr.IsValid() && !addr.IsLoopback():
 		return refused("a caller on the unix socket announces a loopback address; register over TCP from another one")

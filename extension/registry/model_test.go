@@ -222,7 +222,7 @@ func TestAgreesWithModel(t *testing.T) {
 func TestPagesAreComplete(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(0, 60).Draw(rt, "agents")
-		var all []*agents.Agent
+		all := make([]*agents.Agent, 0, n)
 		for i := range n {
 			all = append(all, &agents.Agent{ID: fmt.Sprintf("a%03d", i), Labels: map[string]string{"odd": fmt.Sprint(i % 2)}})
 		}

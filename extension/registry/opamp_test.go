@@ -156,7 +156,7 @@ func TestOpAMPMessagesAreBounded(t *testing.T) {
 	}
 	conn, _, err := websocket.DefaultDialer.Dial("ws://"+addr+"/v1/opamp", nil)
 	require.NoError(t, err)
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_ = conn.WriteMessage(websocket.BinaryMessage, large) // it may be cut off while we write
 	_, _, err = conn.ReadMessage()
 	assert.Error(t, err, "the connection is closed")
@@ -168,7 +168,7 @@ func TestOpAMPMessagesAreBounded(t *testing.T) {
 
 	small, _, err := websocket.DefaultDialer.Dial("ws://"+addr+"/v1/opamp", nil)
 	require.NoError(t, err)
-	defer small.Close()
+	defer func() { _ = small.Close() }()
 	for range 100 { // each is small: together they are more than one may be
 		m, err := proto.Marshal(describedMessage(strings.Repeat("x", 1000)))
 		require.NoError(t, err)
@@ -182,7 +182,7 @@ func TestOpAMPConnectionsAreBounded(t *testing.T) {
 	_, addr := startOpAMP(t, "", func(o *OpAMPConfig) { o.MaxConnections = 1 })
 	first, _, err := websocket.DefaultDialer.Dial("ws://"+addr+"/v1/opamp", nil)
 	require.NoError(t, err)
-	defer first.Close()
+	defer func() { _ = first.Close() }()
 	require.Eventually(t, func() bool {
 		second, resp, err := websocket.DefaultDialer.Dial("ws://"+addr+"/v1/opamp", nil)
 		if err == nil {

@@ -47,8 +47,7 @@ func (a *api) serveWatch(callerOf func(*http.Request) caller) http.HandlerFunc {
 
 // watchAllowed counts a watcher in, if there is room; leave counts it out.
 func (a *api) watchAllowed(c caller, r *http.Request) (leave func(), err error) {
-	shadow := c.operator && r.URL.Query().Get(paramShadow) == "true"
-	if !a.flag.Enabled() && !shadow {
+	if !a.flag.Enabled() && !mayReadShadow(c, r) {
 		a.tally.shadowReads.Add(1)
 		return nil, disabled(a.flag.Name())
 	}

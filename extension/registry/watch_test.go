@@ -31,7 +31,7 @@ func (x *running) stream(t *testing.T, read bool) *sse { return openStream(t, x.
 func openStream(t *testing.T, client *http.Client, read bool) *sse {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	req, err := http.NewRequestWithContext(ctx, "GET", "http://agent/v1/agents/watch", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/agents/watch", nil)
 	require.NoError(t, err)
 	resp, err := client.Do(req)
 	require.NoError(t, err)

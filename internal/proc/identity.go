@@ -109,8 +109,8 @@ func parseStat(b []byte) (stat, error) {
 	if end < 0 {
 		return stat{}, errors.New("stat: no command")
 	}
-	fields := bytes.Fields(b[end+1:]) // fields[0] is field 3
-	const state, start, exitCode = 3 - 3, 22 - 3, 52 - 3
+	fields := bytes.Fields(b[end+1:]) // fields[0] is field 3, so field n is fields[n-3]
+	const state, start, exitCode = 0, 19, 49
 	if len(fields) <= start || len(fields[state]) != 1 {
 		return stat{}, errors.New("stat: too few fields")
 	}

@@ -36,15 +36,14 @@ func Open(pid int32) (*Process, error) {
 		fd = -1
 	}
 	id, err := Identify(pid)
-	if err != nil && (fd < 0 || errors.Is(err, ErrGone)) {
-		closeFD(fd)
+	switch {
+	case fd < 0 && err != nil:
 		return nil, err
-	}
-	id.PID = pid
-	// The start time was read by pid: it is this process's own only if it still holds the pid.
-	if fd >= 0 && exited(fd) {
+	case fd >= 0 && exited(fd): // what was read by pid may be a later process's
 		closeFD(fd)
 		return nil, fmt.Errorf("pid %d: %w", pid, ErrGone)
+	case err != nil: // it lives, and /proc hides it from us (hidepid)
+		id = Identity{PID: pid, Boot: BootID()}
 	}
 	return &Process{Identity: id, fd: fd}, nil
 }
