@@ -7,6 +7,7 @@ BINARY  := $(BUILD)/foundation-agent
 VERSION ?= $(shell git describe --tags 2>/dev/null || echo 0.1.0)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 DATE    ?= $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
+EPOCH   ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
 TOOL    := $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 export CGO_ENABLED ?= 0
@@ -77,8 +78,9 @@ node: ## build the DaemonSet and gateway distribution with plain ocb
 	$(BUILD)/node/foundation-agent-node components > /dev/null
 
 .PHONY: test-node
-test-node: node ## what only the node distribution can do: scrape registered agents
-	FOUNDATION_AGENT_NODE_BINARY=$(CURDIR)/$(BUILD)/node/foundation-agent-node $(GO) test -count=1 -run TestNode ./extension/registry/
+test-node: node ## the tests that need the node distribution: DaemonSet, scraped agents, three gateways, Kafka
+	FOUNDATION_AGENT_NODE_BINARY=$(CURDIR)/$(BUILD)/node/foundation-agent-node \
+		$(GO) test -count 1 -v -run TestNode ./cmd/foundation-agent ./extension/registry
 
 RELEASE  := $(BUILD)/release
 PACKAGER := $(GO) tool -modfile=$(CURDIR)/tools/release/go.mod
@@ -94,7 +96,7 @@ release: sbom ## static binaries, .deb, .rpm, SBOM and checksums, the same bytes
 		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' \
 			-o $(RELEASE)/foundation-agent-linux-$$arch ./cmd/foundation-agent && \
 		for packager in deb rpm; do \
-			ARCH=$$arch VERSION=$(patsubst v%,%,$(VERSION)) SOURCE_DATE=$(DATE) $(PACKAGER) nfpm package \
+			ARCH=$$arch VERSION=$(patsubst v%,%,$(VERSION)) SOURCE_DATE_EPOCH=$(EPOCH) $(PACKAGER) nfpm package \
 				--config deploy/package/nfpm.yaml --packager $$packager --target $(RELEASE)/ || exit 1; done || exit 1; done
 	cd $(RELEASE) && sha256sum * > SHA256SUMS
 

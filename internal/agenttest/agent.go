@@ -78,6 +78,7 @@ type Agent struct {
 	cmd     *exec.Cmd
 	output  *output
 	exited  chan struct{}
+	started time.Time
 	health  string
 	metrics string
 	// OTLP is host:port of the OTLP/gRPC receiver, OTLPHTTP that of OTLP/HTTP, Door that of the applications'
@@ -140,6 +141,7 @@ func Launch(t testing.TB, o Options) *Agent {
 	runtime.LockOSThread() // the death signal is the thread's, and a parked thread may end
 	require.NoError(t, a.cmd.Start())
 	runtime.UnlockOSThread()
+	a.started = time.Now()
 	go func() {
 		_ = a.cmd.Wait() // the exit is told by exited, the code by ProcessState
 		close(a.exited)
@@ -235,6 +237,9 @@ func (a *Agent) Kill() {
 // Stop is SIGTERM, waited for: an orderly end.
 func (a *Agent) Stop() {
 	a.t.Helper()
+	// The collector is ready a moment before it listens for signals (otelcol.Collector.Run), and nothing tells when
+	// it does. Until then SIGTERM is the end, with nothing said.
+	time.Sleep(time.Until(a.started.Add(time.Second)))
 	a.Signal(syscall.SIGTERM)
 	select {
 	case <-a.exited:
