@@ -28,20 +28,23 @@ func (p *passage) Admit(s spans.Sender, span ptrace.Span) bool {
 	k := key{trace: span.TraceID(), span: span.SpanID()}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if b := t.tombstone(k); b != nil {
+	r, known := t.index[k]
+	if !known {
+		if s.Proven() {
+			p.ended = append(p.ended, tombstone{key: k, agent: s.Agent, ended: t.clock.now()})
+		}
+		return true
+	}
+	if position, ok := r.tombstone(); ok {
+		b := t.ended.at(position)
 		if b.agent != "" && b.agent != s.Agent {
 			return true
 		}
 		t.countRepeat(b.forced)
 		return false
 	}
-	e := t.live(k)
+	e := t.slab[r]
 	switch {
-	case e == nil:
-		if s.Proven() {
-			p.ended = append(p.ended, tombstone{key: k, agent: s.Agent, ended: t.clock.now()})
-		}
-		return true
 	case !t.mayChange(s, e):
 		return true
 	case e.state == leaving || e.claims == p:

@@ -1,8 +1,10 @@
 package openspans
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/extension/extensiontest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.uber.org/zap"
 
 	"github.com/foundation-agent/foundation-agent/internal/agents"
 	"github.com/foundation-agent/foundation-agent/internal/operator"
@@ -77,16 +80,10 @@ func TestRestart(t *testing.T) {
 	}
 	f.mustEnd(agentA)
 	f.mustEnd(agentA)
-	var names []string
-	for _, s := range f.sink.all() {
-		names = append(names, s.Name())
-	}
-	require.Eventually(t, func() bool { return f.sink.len() >= 2 }, 5*time.Second, time.Millisecond)
-	left := f.sink.all()
+	left := f.left(2)
 	assert.Equal(t, "child", left[0].Name())
 	assert.Equal(t, root.SpanID, left[0].ParentSpanID())
 	assert.Equal(t, "root", left[1].Name())
-	_ = names
 }
 
 // Deadlines and deaths that happened while the agent was down are applied at the start.
@@ -234,4 +231,33 @@ func mapOf(pairs ...string) pcommon.Map {
 		m.PutStr(pairs[i], pairs[i+1])
 	}
 	return m
+}
+
+// FuzzBackup holds that no file makes a restore panic, and that what it takes can be stored again.
+func FuzzBackup(f *testing.F) {
+	seed := newTable(createDefaultConfig().(*Config), zap.NewNop(), newClock())
+	h := readHalf(startHalf("s", func(s ptrace.Span) { s.Attributes().PutStr("error_context.k", "v") }).Span)
+	h.shape = shapeKeyOf(startHalf("s", nil))
+	_, err := seed.start(agentA, &h)
+	require.NoError(f, err)
+	require.NoError(f, seed.push(seed.find(agentA), mapOf("error_context.x", "y")))
+	var whole []byte
+	require.NoError(f, seed.snapshot(func(record []byte) error {
+		whole = append(binary.AppendUvarint(whole, uint64(len(record))), record...)
+		return nil
+	}))
+	f.Add(whole)
+	f.Add([]byte{2, 'x', 1})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		im, err := readBackup(t.Context(), bufio.NewReader(bytes.NewReader(append([]byte(backupHeader), data...))))
+		if err != nil {
+			return
+		}
+		table := newTable(createDefaultConfig().(*Config), zap.NewNop(), newClock())
+		table.apply(im)
+		again := newImage()
+		require.NoError(t, table.snapshot(again.read))
+		_, _ = buildTraces(table.batch())
+		table.expire(table.clock.now())
+	})
 }
