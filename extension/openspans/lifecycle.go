@@ -15,7 +15,7 @@ func (t *table) start(s spans.Sender, h *half) (spans.Ref, error) {
 	if len(h.bytes) > t.cfg.MaxSpanBytes {
 		return spans.Ref{}, spans.ErrTooLarge
 	}
-	managed := t.managed()
+	managed := t.managed() || h.synthetic // the self-check tries stacks with the flag off too
 	p := t.processOf(s)
 	defer t.settle(p)
 	linkTo, err := t.place(s, p, h, managed)
