@@ -168,7 +168,7 @@ criteria: {signal: {signal: count, threshold: "+50 %", for: 300ms}}
 func TestPromQLRollsBack(t *testing.T) {
 	path, err := exec.LookPath("prometheus")
 	if err != nil {
-		t.Skip("prometheus is not installed: `make debian` installs it")
+		t.Skip("prometheus is not installed: `make test-tools` installs it")
 	}
 	s := startService(t, "trouble 1\n")
 	dir := t.TempDir()
