@@ -23,7 +23,7 @@ type stats struct {
 	restoreNs                                atomic.Int64
 }
 
-// sawDepth keeps the greatest depth of a stack until it is observed.
+// sawDepth keeps the greatest depth of a stack.
 func (s *stats) sawDepth(depth int) {
 	if d := int64(depth); d > s.deepest.Load() {
 		s.deepest.Store(d) // under the table's lock
@@ -51,7 +51,7 @@ func (t *table) observe(b *metadata.TelemetryBuilder) error {
 		count(b.RegisterOpenSpansUntrustedCallback, s.untrusted.Load),
 		count(b.RegisterOpenSpansStrippedAttributesCallback, s.stripped.Load),
 		count(b.RegisterOpenSpansEnrichmentsCallback, s.enrichments.Load),
-		count(b.RegisterOpenSpansStackDepthCallback, func() int64 { return s.deepest.Swap(0) }),
+		count(b.RegisterOpenSpansStackDepthCallback, s.deepest.Load),
 		count(b.RegisterOpenSpansOpenCallback, func() int64 { held, _ := t.amounts(); return int64(held.spans) }),
 		count(b.RegisterOpenSpansLeavingCallback, func() int64 { _, out := t.amounts(); return int64(out.spans) }),
 		count(b.RegisterOpenSpansBytesCallback, func() int64 { held, out := t.amounts(); return held.bytes + out.bytes }),

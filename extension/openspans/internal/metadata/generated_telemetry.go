@@ -431,7 +431,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.OpenSpansStackDepth, err = builder.meter.Int64ObservableGauge(
 		"otelcol_open_spans_stack_depth",
-		metric.WithDescription("The deepest stack that a start met since the last observation. [Alpha]"),
+		metric.WithDescription("The deepest stack so far. [Alpha]"),
 		metric.WithUnit("{span}"),
 	)
 	errs = errors.Join(errs, err)

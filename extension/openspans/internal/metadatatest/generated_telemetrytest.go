@@ -230,7 +230,7 @@ func AssertEqualOpenSpansRestoreTime(t *testing.T, tt *componenttest.Telemetry, 
 func AssertEqualOpenSpansStackDepth(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_open_spans_stack_depth",
-		Description: "The deepest stack that a start met since the last observation. [Alpha]",
+		Description: "The deepest stack so far. [Alpha]",
 		Unit:        "{span}",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,
