@@ -2,6 +2,9 @@ package registry
 
 import (
 	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -77,4 +80,43 @@ func TestDeathDuringOurAbsenceIsReported(t *testing.T) {
 	down = receive(t, downs)
 	assert.Equal(t, "lives", down.AgentID)
 	assert.Equal(t, "SIGKILL", down.Signal)
+}
+
+// A later process that got the pid of one that died is not taken for it.
+func TestReusedPidIsNotTheOldProcess(t *testing.T) {
+	dir := t.TempDir()
+	x := start(t, dir, nil, nil)
+	c := startChild(t, x.socket, "worker", nil)
+	require.Equal(t, http.StatusCreated, c.registered.Status)
+	x.stop()
+	require.NoError(t, c.cmd.Process.Kill())
+	_ = c.cmd.Wait()
+	reusePid(t, c.pid())
+
+	x = start(t, dir, nil, nil)
+	_, err := x.Get("worker")
+	require.ErrorIs(t, err, agents.ErrNotFound)
+	downs := x.hub.downs(x.now())
+	require.Len(t, downs, 1)
+	assert.Equal(t, agents.ReasonExited, downs[0].Reason)
+}
+
+// reusePid starts a process with the given pid, for which the kernel is told the last one that it gave.
+func reusePid(t *testing.T, pid int32) {
+	t.Helper()
+	for range 100 { // others start processes too
+		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(int(pid)-1)), 0); err != nil {
+			t.Skip("the next pid cannot be set here: ", err)
+		}
+		cmd := exec.Command("sleep", "100")
+		require.NoError(t, cmd.Start())
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
+		if int32(cmd.Process.Pid) == pid {
+			return
+		}
+	}
+	t.Skip("another process was faster each time")
 }

@@ -101,3 +101,15 @@ func (r *registry) setUnresponsive(e *entry) {
 	r.hub.tell(agents.Event{Type: agents.EventUnresponsive, At: r.now(), Agent: &a,
 		Detail: "no heartbeat for " + time.Duration(a.Lease).String() + ", the process is alive"})
 }
+
+// setLease gives an agent the lease that it asked for, or the default where nothing else tells of its end.
+func (r *registry) setLease(a *agents.Agent, asked *agents.Duration) {
+	switch {
+	case asked != nil && *asked != 0:
+		a.Lease = *asked
+	case a.Watch == agents.WatchLease:
+		a.Lease = agents.Duration(r.cfg.Lease.Default)
+	default:
+		a.Lease = 0
+	}
+}

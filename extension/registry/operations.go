@@ -3,7 +3,6 @@
 package registry
 
 import (
-	"maps"
 	"net/http"
 	"slices"
 
@@ -98,45 +97,6 @@ func (r *registry) change(e *entry, a *agents.Agent, event string) {
 	r.replace(e, a)
 	r.store(record{Put: storedOf(e)})
 	r.hub.tell(agents.Event{Type: event, At: a.UpdatedAt, Agent: a})
-}
-
-// setLease gives an agent the lease that it asked for, or the default where nothing else tells of its end.
-func (r *registry) setLease(a *agents.Agent, asked *agents.Duration) {
-	switch {
-	case asked != nil && *asked != 0:
-		a.Lease = *asked
-	case a.Watch == agents.WatchLease:
-		a.Lease = agents.Duration(r.cfg.Lease.Default)
-	default:
-		a.Lease = 0
-	}
-}
-
-// room reports whether one more agent may be held. replaced is the entry that would go, nil where none would.
-func (r *registry) room(a *agents.Agent, of account, replaced *entry) error {
-	entries, ofAccount, bytes := r.byID.Len(), r.accounts[of], bytesOf(a)
-	if replaced != nil {
-		entries--
-		bytes -= replaced.bytes
-		if replaced.account == of {
-			ofAccount--
-		}
-	}
-	limits := &r.cfg.Limits
-	switch {
-	case entries >= limits.MaxEntries:
-		return full("max_entries", limits.MaxEntries)
-	case ofAccount >= limits.MaxEntriesPerUID:
-		return full("max_entries_per_uid", limits.MaxEntriesPerUID)
-	}
-	return r.roomForBytes(bytes)
-}
-
-func (r *registry) roomForBytes(more int64) error {
-	if limit := r.cfg.Limits.MaxBytes; more > 0 && r.bytes.Load()+more > limit {
-		return full("max_bytes", limit)
-	}
-	return nil
 }
 
 // owned returns the entry of id if the caller may change it. r.mu is held.
@@ -270,79 +230,4 @@ func (r *registry) shadowWrite() bool {
 	}
 	r.tally.shadowWrites.Add(1)
 	return true
-}
-
-func (r *registry) patched(c caller, e *entry, p patch) (*agents.Agent, error) {
-	a := *e.agent.Load()
-	if p.Labels != nil {
-		a.Labels = mergeLabels(a.Labels, p.Labels)
-	}
-	if p.Metadata != nil {
-		a.Metadata = mergePatch(a.Metadata, p.Metadata)
-	}
-	if p.Processes != nil {
-		a.Processes = *p.Processes
-	}
-	if p.Health != nil {
-		a.Health = *p.Health
-	}
-	if p.HealthDetail != nil {
-		a.HealthDetail = *p.HealthDetail
-	}
-	if p.Endpoint != nil {
-		endpoint, err := r.checkEndpoint(c, *p.Endpoint)
-		if err != nil {
-			return nil, err
-		}
-		a.Endpoint = endpoint
-	}
-	if p.Lease != nil {
-		if err := r.checkLease(p.Lease); err != nil {
-			return nil, err
-		}
-		r.setLease(&a, p.Lease)
-	}
-	a.UpdatedAt = r.now()
-	return &a, r.checkAgent(&a)
-}
-
-func mergeLabels(labels map[string]string, changes map[string]*string) map[string]string {
-	merged := maps.Clone(labels)
-	if merged == nil {
-		merged = map[string]string{}
-	}
-	for k, v := range changes {
-		if v == nil {
-			delete(merged, k)
-		} else {
-			merged[k] = *v
-		}
-	}
-	return merged
-}
-
-// mergePatch is JSON Merge Patch (RFC 7396) of objects. It changes neither argument.
-func mergePatch(target map[string]any, changes map[string]any) map[string]any {
-	merged := maps.Clone(target)
-	if merged == nil {
-		merged = map[string]any{}
-	}
-	for k, v := range changes {
-		switch v := v.(type) {
-		case nil:
-			delete(merged, k)
-		case map[string]any:
-			inner, _ := merged[k].(map[string]any)
-			merged[k] = mergePatch(inner, v)
-		default:
-			merged[k] = v
-		}
-	}
-	return merged
-}
-
-func closeProcess(p *proc.Process) {
-	if p != nil {
-		p.Close()
-	}
 }

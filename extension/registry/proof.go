@@ -158,3 +158,9 @@ func (c caller) describe(own owner) string {
 	}
 	return "a caller over " + c.via
 }
+
+func closeProcess(p *proc.Process) {
+	if p != nil {
+		p.Close()
+	}
+}
