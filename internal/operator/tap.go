@@ -19,8 +19,6 @@ import (
 const (
 	// tapRate bounds how many records a second one watcher costs the pipeline to look at.
 	tapRate = 2000
-	// tapBuffer is how many records wait for a slow watcher before they are skipped.
-	tapBuffer = 1000
 )
 
 // Tap shows the log records that pass it. While nobody looks it costs one atomic load a batch; a
