@@ -8,7 +8,6 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
-	"github.com/foundation-agent/foundation-agent/internal/attr"
 	"github.com/foundation-agent/foundation-agent/internal/spans"
 )
 
@@ -48,22 +47,6 @@ func (t *table) addContext(e *entry, values *pcommon.Map) {
 	c := t.contextOf(e)
 	put(c.own, *values)
 	c.bytes = sizeOf(c.own)
-}
-
-// put copies values over those that are there.
-func put(to, values pcommon.Map) {
-	for k, v := range values.All() {
-		v.CopyTo(to.PutEmpty(k))
-	}
-}
-
-// putAbsent copies the values that are not there.
-func putAbsent(to, values pcommon.Map) {
-	for k, v := range values.All() {
-		if _, taken := to.Get(k); !taken {
-			v.CopyTo(to.PutEmpty(k))
-		}
-	}
 }
 
 // mergedOf puts into m the context of a span: its own, its open ancestors', and what is pushed in their processes.
@@ -270,55 +253,4 @@ func (t *table) resize(p *process, f *frame, size int) {
 	p.context += size - f.bytes
 	t.contextBytes += int64(size - f.bytes)
 	f.bytes = size
-}
-
-// prefixed returns values with error_context. before each key that does not have it.
-func prefixed(values pcommon.Map) pcommon.Map {
-	m := pcommon.NewMap()
-	m.EnsureCapacity(values.Len())
-	for k, v := range values.All() {
-		if len(k) < len(attr.ErrorContextPre) || k[:len(attr.ErrorContextPre)] != attr.ErrorContextPre {
-			k = attr.ErrorContextPre + k
-		}
-		v.CopyTo(m.PutEmpty(k))
-	}
-	return m
-}
-
-// unprefixed is the inverse of prefixed.
-func unprefixed(values pcommon.Map) pcommon.Map {
-	m := pcommon.NewMap()
-	m.EnsureCapacity(values.Len())
-	for k, v := range values.All() {
-		v.CopyTo(m.PutEmpty(k[len(attr.ErrorContextPre):]))
-	}
-	return m
-}
-
-// sizeOf is the bytes of keys and values, as they would be encoded.
-func sizeOf(m pcommon.Map) int {
-	n := 0
-	for k, v := range m.All() {
-		n += len(k) + sizeOfValue(v)
-	}
-	return n
-}
-
-func sizeOfValue(v pcommon.Value) int {
-	switch v.Type() {
-	case pcommon.ValueTypeStr:
-		return len(v.Str())
-	case pcommon.ValueTypeBytes:
-		return v.Bytes().Len()
-	case pcommon.ValueTypeMap:
-		return sizeOf(v.Map())
-	case pcommon.ValueTypeSlice:
-		n := 0
-		for _, item := range v.Slice().All() {
-			n += sizeOfValue(item)
-		}
-		return n
-	default:
-		return 8
-	}
 }

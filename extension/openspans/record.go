@@ -8,11 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 	"google.golang.org/protobuf/encoding/protowire"
-
-	"github.com/foundation-agent/foundation-agent/internal/spans"
 )
 
 // storedFormat is the version of the records.
@@ -223,106 +219,6 @@ func readTombstone(b []byte) (t tombstone, err error) {
 	return t, err
 }
 
-// appendProcess appends the record of a process's contexts and adopted parent; one without either says
-// that there are none any more.
-func appendProcess(b []byte, p *process) []byte {
-	b = appendBytes(append(b, recordProcess), fAgent, []byte(p.agent.id))
-	b = appendBytes(b, fProcess, []byte(p.name))
-	for _, f := range p.frames {
-		var m []byte
-		switch {
-		case f.dead:
-			m = appendUint(m, fFrameDead, 1)
-		default:
-			if f.owner != nil {
-				m = appendKey(m, f.owner.key)
-			}
-			m = appendBytes(m, fFrameValue, encodeValues(f.values))
-		}
-		b = appendMessage(b, fFrame, m)
-	}
-	if a := p.adopted; a != nil {
-		m := appendKey(nil, key{trace: a.TraceID, span: a.SpanID})
-		m = appendBytes(m, fFrameValue, encodeValues(a.Context))
-		m = appendBytes(m, fTraceState, []byte(a.TraceState))
-		if a.Sampled {
-			m = appendUint(m, fSampled, 1)
-		}
-		b = appendMessage(b, fAdopted, m)
-	}
-	return b
-}
-
-// storedFrame is a frame as it is read.
-type storedFrame struct {
-	owner  key
-	values pcommon.Map
-	dead   bool
-}
-
-// storedProcess is a process as it is read.
-type storedProcess struct {
-	agent, name string
-	frames      []storedFrame
-	adopted     *spans.Propagation
-}
-
-func readProcess(b []byte) (p storedProcess, err error) {
-	err = eachField(b, func(num protowire.Number, _ uint64, v []byte) (err error) {
-		switch num {
-		case fAgent:
-			p.agent = string(v)
-		case fProcess:
-			p.name = string(v)
-		case fFrame:
-			var f storedFrame
-			f, err = readFrame(v)
-			p.frames = append(p.frames, f)
-		case fAdopted:
-			p.adopted, err = readAdopted(v)
-		}
-		return err
-	})
-	return p, err
-}
-
-func readFrame(b []byte) (f storedFrame, err error) {
-	f.values = pcommon.NewMap()
-	err = eachField(b, func(num protowire.Number, n uint64, v []byte) (err error) {
-		switch num {
-		case fTrace:
-			copy(f.owner.trace[:], v)
-		case fSpan:
-			copy(f.owner.span[:], v)
-		case fFrameDead:
-			f.dead = n != 0
-		case fFrameValue:
-			f.values, err = decodeValues(v)
-		}
-		return err
-	})
-	return f, err
-}
-
-func readAdopted(b []byte) (*spans.Propagation, error) {
-	a := &spans.Propagation{Context: pcommon.NewMap()}
-	return a, eachField(b, func(num protowire.Number, n uint64, v []byte) (err error) {
-		switch num {
-		case fTrace:
-			copy(a.TraceID[:], v)
-		case fSpan:
-			copy(a.SpanID[:], v)
-		case fFrameValue:
-			a.Context, err = decodeValues(v)
-		case fSampled:
-			a.Sampled = n != 0
-		case fTraceState:
-			a.TraceState = string(v)
-		}
-		return err
-	})
-}
-
 func appendDown(b []byte, d downKey) []byte {
 	b = appendBytes(append(b, recordDown), fDownAgent, []byte(d.agent))
 	b = appendBytes(b, fDownInstance, []byte(d.instance))
@@ -368,66 +264,4 @@ func appendForgotten(b []byte, k key) []byte { return appendKey(append(b, record
 func readKey(b []byte) (key, error) {
 	t, err := readTombstone(b)
 	return t.key, err
-}
-
-func appendKey(b []byte, k key) []byte {
-	return appendBytes(appendBytes(b, fTrace, k.trace[:]), fSpan, k.span[:])
-}
-
-func appendBytes(b []byte, num protowire.Number, v []byte) []byte {
-	if len(v) == 0 {
-		return b
-	}
-	return appendMessage(b, num, v)
-}
-
-func appendUint(b []byte, num protowire.Number, v uint64) []byte {
-	if v == 0 {
-		return b
-	}
-	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), v)
-}
-
-// eachField calls do for each field of a message: n for numbers, v for bytes.
-func eachField(b []byte, do func(num protowire.Number, n uint64, v []byte) error) error {
-	for len(b) > 0 {
-		num, kind, size := protowire.ConsumeTag(b)
-		if size < 0 {
-			return fmt.Errorf("%w: %w", errRecord, protowire.ParseError(size))
-		}
-		b = b[size:]
-		var n uint64
-		var v []byte
-		switch kind {
-		case protowire.VarintType:
-			n, size = protowire.ConsumeVarint(b)
-		case protowire.BytesType:
-			v, size = protowire.ConsumeBytes(b)
-		default:
-			size = protowire.ConsumeFieldValue(num, kind, b)
-		}
-		if size < 0 {
-			return fmt.Errorf("%w: %w", errRecord, protowire.ParseError(size))
-		}
-		b = b[size:]
-		if err := do(num, n, v); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// encodeValues keeps attributes as the bytes of an OTLP Span that has nothing else.
-func encodeValues(m pcommon.Map) []byte {
-	s := ptrace.NewSpan()
-	m.CopyTo(s.Attributes())
-	return encodeSpan(s)
-}
-
-func decodeValues(b []byte) (pcommon.Map, error) {
-	s, err := decodeSpan(b)
-	if err != nil {
-		return pcommon.Map{}, fmt.Errorf("%w: %w", errRecord, err)
-	}
-	return s.Attributes(), nil
 }
