@@ -40,6 +40,7 @@ var processFaults = []fault{
 	}},
 	{"SIGSTOP and SIGCONT", "senders wait, nothing is lost", func(t *trial) []account {
 		t.run()
+		time.Sleep(window)
 		t.agent.Signal(syscall.SIGSTOP)
 		time.Sleep(3 * time.Second)
 		t.agent.Signal(syscall.SIGCONT)
@@ -49,6 +50,7 @@ var processFaults = []fault{
 	}},
 	{"two agents on one state directory", "the second waits visibly, and goes on when the first ends", func(t *trial) []account {
 		t.run()
+		time.Sleep(window)
 		second := agenttest.Launch(t, t.options)
 		second.WaitForOutput("Waiting: the state directory")
 		require.False(t, second.Exited())
