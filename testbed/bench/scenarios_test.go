@@ -86,17 +86,17 @@ func spanScenario(name, what, unit string, records int, make func(string, load.S
 // scenarios in the order of the table.
 func scenarios() []scenario {
 	return []scenario{
-		logScenario("duplicates, 1 key", "Every record is the same event.", 3_000_000, load.LogShape{Key: load.Cycle(1)}),
-		logScenario("duplicates, 1,000 keys", "A thousand events over and over.", 3_000_000, load.LogShape{Key: load.Cycle(1000)}),
-		logScenario("duplicates, 1,000 dedup_keys", "The same, identified by dedup_key instead of the whole record.", 3_000_000,
+		logScenario("duplicates, 1 key", "Every record is the same event.", 2_000_000, load.LogShape{Key: load.Cycle(1)}),
+		logScenario("duplicates, 1,000 keys", "A thousand events over and over.", 2_000_000, load.LogShape{Key: load.Cycle(1000)}),
+		logScenario("duplicates, 1,000 dedup_keys", "The same, identified by dedup_key instead of the whole record.", 2_000_000,
 			load.LogShape{Key: load.Cycle(1000), Explicit: true}),
 		logScenario("duplicates, 1,000,000 keys", "Each key comes about twice.", 2_000_000, load.LogShape{Key: load.Cycle(1_000_000)}),
 		logScenario("unique events", "No record comes twice: all is table, nothing is saved.", 1_000_000, load.LogShape{Key: load.Unique}),
-		logScenario("Zipf mix", "Keys by Zipf's law, s = 1.1 over a million: few loud, many rare.", 2_000_000,
+		logScenario("Zipf mix", "Keys by Zipf's law, s = 1.1 over a million: few loud, many rare.", 1_000_000,
 			load.LogShape{Key: load.Zipf(1.1, 1_000_000)}),
 		logScenario("big attributes", "A thousand keys, 16 attributes of 1 KiB a record.", 50_000,
 			load.LogShape{Key: load.Cycle(1000), Extra: 16, ExtraBytes: 1024, Batch: 100}),
-		spanScenario("complete spans", "Spans as SDKs send them: they only pass.", "span", 3_000_000, load.Spans,
+		spanScenario("complete spans", "Spans as SDKs send them: they only pass.", "span", 2_000_000, load.Spans,
 			floor, lifecycle, probability),
 		spanScenario("complete spans, held by trace", "Contrib's ways of holding spans for a while, on fewer spans: they cost more.", "span", 100_000, load.Spans,
 			floor, lifecycle, byTrace, tail),
@@ -129,7 +129,7 @@ func errorContext() scenario {
 
 // flagsFlipping: the flag of the rules changes ten times a second while events flow.
 func flagsFlipping() scenario {
-	s := logScenario("flags flipping", "A thousand keys, while the flag of event_dedup goes off and on ten times a second.", 3_000_000,
+	s := logScenario("flags flipping", "A thousand keys, while the flag of event_dedup goes off and on ten times a second.", 2_000_000,
 		load.LogShape{Key: load.Cycle(1000)})
 	s.contenders = []contender{floor, flagged, eventDedup}
 	s.beside = func(l *life, halt <-chan struct{}) error {
