@@ -49,6 +49,10 @@ growth: build ## cost a record and memory a key at 10^4 to 10^7; results in buil
 chaos: build ## break the agent under load and hold the accounts against the promises; CHAOS=short for 4 minutes
 	cd testbed/chaos && CHAOS=$(or $(CHAOS),full) $(TESTBED) -timeout 60m -run TestChaos
 
+.PHONY: runbook
+runbook: build ## play the operations runbook on the built agent, from preflight to report, with seconds for hours
+	cd testbed/runbook && $(TESTBED) -timeout 10m -v -run TestRunbook
+
 .PHONY: soak
 soak: build ## run under mixed load for DURATION (30m): growth of memory, goroutines, descriptors, latency; accounts
 	cd testbed/soak && DURATION=$(or $(DURATION),30m) $(TESTBED) -timeout 0 -run TestSoak
