@@ -330,7 +330,7 @@ func (m *model) timePassesBy(d time.Duration) {
 	m.table.tick()
 	for _, stack := range m.stacks {
 		for _, s := range slices.Clone(stack) {
-			if m.clock.at-s.opened > int64(m.cfg.Timeout)+int64(wheelTick) {
+			if ticks(m.clock.at) > ticks(s.opened+int64(m.cfg.Timeout)) { // the wheel sees no finer
 				m.close(s, "timeout")
 			}
 		}
