@@ -222,7 +222,7 @@ func (p *person) finalize() {
 	require.NoError(p, err, string(out))
 	after, err := os.ReadFile(args[5])
 	require.NoError(p, err)
-	require.NotContains(p, string(after), "staged_migration")
+	require.NotContains(p, string(after), "\n  staged_migration:")
 	validate := exec.Command(agenttest.Binary(p), "validate", "--config", args[3], "--config", args[5])
 	validate.Dir = agenttest.Root()
 	out, err = validate.CombinedOutput()
