@@ -51,13 +51,13 @@ defmodule FoundationAgent.ProcessDictTest do
 
   test "Erlang", %{tmp_dir: dir} do
     uses =
-      scan(dir, "c.erl", """
+      scan(dir, "c.erl", ~S'''
       -module(c).
       -export([a/0, b/0, get/1]).
       a() -> put(k, 1), X = erlang:erase(k), F = fun erlang:get/1, F(X).
       b() -> get(k).
       get(K) -> maps:get(K, #{}).
-      """)
+      ''')
 
     assert Enum.map(uses, &{&1.line, &1.call, &1.function}) == [{3, "erlang:put", "c:a/0"}, {3, "erlang:erase", "c:a/0"}, {3, "erlang:get", "c:a/0"}]
   end
@@ -79,7 +79,8 @@ defmodule FoundationAgent.ProcessDictTest do
     assert_raise Mix.Error, ~r/0 uses.*1 idle/, fn -> task.run([dir, "--allow", idle]) end
 
     write(dir, "lib/broken.ex", "defmodule (")
-    assert_raise Mix.Error, ~r/1 unreadable/, fn -> task.run([dir, "--allow", allow]) end
+    write(dir, "lib/broken.erl", "-module(broken).\na( -> ok.")
+    assert_raise Mix.Error, ~r/2 unreadable/, fn -> task.run([dir, "--allow", allow]) end
   end
 
   test "the client itself keeps nothing there" do

@@ -42,6 +42,12 @@ defmodule FoundationAgent.Events do
     end)
   end
 
+  @doc "Reports that so many things were dropped."
+  @spec report_drops(pos_integer(), String.t()) :: :ok | {:error, :dropped}
+  def report_drops(count, body) do
+    put("foundation.client.dropped", %{count: count}, %{}, severity: "WARN", body: body, reserve: true)
+  end
+
   defp identity(metadata, options), do: options[:dedup_key] || metadata[:dedup_key] || metadata["dedup_key"] || metadata
 
   @doc false
@@ -65,7 +71,8 @@ defmodule FoundationAgent.Events do
         {"dedup_key", options[:dedup_key] && to_string(options[:dedup_key])},
         {"once_per", options[:once_per]},
         {"batch", options[:batch]}
-      ])
+      ]),
+      reserve: options[:reserve]
     )
   end
 

@@ -35,9 +35,9 @@ defmodule FoundationAgent.Queue do
 
   @doc """
   Puts an item in. `reserve: true` may use a quarter beyond the bound: for ends, without which something
-  that the agent holds open would stay open.
+  that the agent holds open would stay open, and for reports of drops.
   """
-  @spec put(name(), term(), non_neg_integer(), reserve: boolean()) :: :ok | {:error, :dropped}
+  @spec put(name(), term(), non_neg_integer(), reserve: boolean() | nil) :: :ok | {:error, :dropped}
   def put(name, item, size, options \\ []) do
     {counters, limit} = counters(name)
     limit = if options[:reserve], do: limit + div(limit, 4), else: limit

@@ -10,13 +10,22 @@ defmodule FoundationAgent.ProcessDict.ErlangSource do
   def scan(file) do
     case :epp.parse_file(String.to_charlist(file), [{:includes, ['include', Path.dirname(file) |> String.to_charlist()]}]) do
       {:ok, forms} ->
-        module = Enum.find_value(forms, "", fn form -> match?({:attribute, _, :module, _}, form) and to_string(elem(form, 3)) end)
-        own = for {:function, _, name, arity, _} <- forms, do: {name, arity}
-        uses = for {:function, _, name, arity, clauses} <- forms, {line, call} <- walk(clauses, own), do: {line, call, "#{module}:#{name}/#{arity}"}
-        {:ok, for({line, call, function} <- uses, do: %ProcessDict{file: file, line: line, call: "erlang:#{call}", function: function})}
+        case for {:error, {line, module, reason}} <- forms, do: "#{file}:#{:erl_anno.line(line)}: #{module.format_error(reason)}" do
+          [] -> {:ok, uses(forms, file)}
+          [first | _] -> {:error, first}
+        end
 
       {:error, reason} ->
         {:error, "#{file}: #{:file.format_error(reason)}"}
+    end
+  end
+
+  defp uses(forms, file) do
+    [module] = for {:attribute, _, :module, module} <- forms, do: module
+    own = for {:function, _, name, arity, _} <- forms, do: {name, arity}
+
+    for {:function, _, name, arity, clauses} <- forms, {line, call} <- walk(clauses, own) do
+      %ProcessDict{file: file, line: line, call: "erlang:#{call}", function: "#{module}:#{name}/#{arity}"}
     end
   end
 

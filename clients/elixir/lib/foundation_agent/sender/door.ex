@@ -26,7 +26,7 @@ defmodule FoundationAgent.Sender.Door do
 
   @impl true
   def report(count) do
-    Events.put("foundation.client.dropped", %{count: count}, %{}, severity: "WARN", body: "The application's queue was full")
+    Events.report_drops(count, "The application's queue was full")
   end
 
   @impl true
@@ -99,11 +99,11 @@ defmodule FoundationAgent.Sender.Door do
     end
   end
 
-  @doc "Queues a line."
-  @spec line(iodata()) :: :ok | {:error, :dropped}
-  def line(json) do
+  @doc "Queues a line. Option: `:reserve`, of `FoundationAgent.Queue.put/4`."
+  @spec line(iodata(), keyword()) :: :ok | {:error, :dropped}
+  def line(json, options \\ []) do
     json = IO.iodata_to_binary(json)
-    Queue.put(:door, {:line, json}, byte_size(json))
+    Queue.put(:door, {:line, json}, byte_size(json), options)
   end
 
   @doc "Queues the end of a span, with the span itself."

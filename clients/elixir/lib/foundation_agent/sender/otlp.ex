@@ -24,7 +24,7 @@ defmodule FoundationAgent.Sender.OTLP do
 
   @impl true
   def report(count) do
-    Events.put("foundation.client.dropped", %{count: count}, %{}, severity: "WARN", body: "The application's OTLP queue was full")
+    Events.report_drops(count, "The application's queue of spans and log records was full")
   end
 
   @impl true
