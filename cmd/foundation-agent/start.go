@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,9 +13,9 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// starter does, when the agent is run, what needs the resolved configuration: it refuses an export to
-// itself and takes the state directories before anything starts, and shows the first screen once all
-// has. It is a converter that converts nothing (converters are where the collector shows what it has
+// starter does, when the agent is run, what needs the resolved configuration: before anything starts it
+// refuses an export to itself and tables beyond the memory limit, and takes the state directories; once all
+// runs it shows the first screen. It is a converter that converts nothing (converters are where the collector shows what it has
 // resolved) and a hook of the collector's log (where it says that it is ready).
 type starter struct {
 	enabled bool
@@ -39,7 +40,7 @@ func (s *starter) Convert(ctx context.Context, conf *confmap.Conf) error {
 }
 
 func (s *starter) start(ctx context.Context, conf *confmap.Conf) error {
-	if err := refuseLoop(conf); err != nil {
+	if err := errors.Join(refuseLoop(conf), refuseOverCommit(conf)); err != nil {
 		return err
 	}
 	for _, dir := range stateDirs(conf) {
