@@ -102,7 +102,7 @@ release: sbom ## static binaries, .deb, .rpm, SBOM and checksums, the same bytes
 		for packager in deb rpm; do \
 			ARCH=$$arch VERSION=$(patsubst v%,%,$(VERSION)) SOURCE_DATE_EPOCH=$(EPOCH) $(PACKAGER) nfpm package \
 				--config deploy/package/nfpm.yaml --packager $$packager --target $(RELEASE)/ || exit 1; done || exit 1; done
-	cd $(RELEASE) && sha256sum * > SHA256SUMS
+	cd $(RELEASE) && sha256sum foundation-agent* sbom* > SHA256SUMS
 
 .PHONY: clean
 clean: ## remove what was built
