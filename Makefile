@@ -79,7 +79,7 @@ ocb: ## build the sidecar with plain ocb, as a user with a build of their own wo
 .PHONY: node
 node: ## build the DaemonSet and gateway distribution with plain ocb
 	$(TOOL) builder --config=builder-config-node.yaml
-	$(BUILD)/node/foundation-agent-node components > /dev/null
+	test "$$($(GO) env GOARCH)" != "$$($(GO) env GOHOSTARCH)" || $(BUILD)/node/foundation-agent-node components > /dev/null
 
 .PHONY: test-node
 test-node: node ## the tests that need the node distribution: DaemonSet, scraped agents, three gateways, Kafka
@@ -118,6 +118,13 @@ $(KUBE)/helm: tools/kube/go.mod
 	mkdir -p $(KUBE)
 	cd tools/kube && GOFLAGS=-mod=mod $(GO) build -p 2 -trimpath -gcflags='all=-N -l' -ldflags "$(KUBE_LDFLAGS)" -o $(CURDIR)/$(KUBE)/ \
 		k8s.io/kubernetes/cmd/kube-apiserver go.etcd.io/etcd/server/v3 k8s.io/kubernetes/cmd/kubectl helm.sh/helm/v4/cmd/helm
+
+.PHONY: manifests
+manifests: $(KUBE)/helm ## deploy/manifests from the chart, for those who use no Helm
+	mkdir -p deploy/manifests
+	for mode in sidecar daemonset gateway; do \
+		$(KUBE)/helm template foundation-agent deploy/chart --namespace observability --set mode=$$mode \
+			--set application.image=your-application > deploy/manifests/$$mode.yaml || exit 1; done
 
 .PHONY: kube
 kube: $(KUBE)/helm ## the chart against a real kube-apiserver (builds one first: about 9 CPU minutes)

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 )
 
 // cluster is etcd and an API server on loopback.
@@ -103,6 +104,7 @@ func helm(t *testing.T, args ...string) string {
 var modes = map[string][]string{
 	"sidecar":    {"--set", "mode=sidecar", "--set", "application.image=shop:1", "--set-json", `application.ports=[{"containerPort":8080}]`},
 	"daemonset":  {"--set", "mode=daemonset"},
+	"host":       {"--set", "mode=daemonset", "--set", "daemonset.host=true"},
 	"gateway":    {"--set", "mode=gateway"},
 	"everything": {"--set", "mode=gateway", "--set-json", `config=[{"service":{"telemetry":{"logs":{"level":"debug"}}}}]`, "--set", "export.headersSecret=headers", "--set", "gateway.storage.storageClassName=fast", "--set", "resources.limits.memory=2Gi"},
 }
@@ -121,7 +123,7 @@ func TestChartIsAccepted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			helm(t, append([]string{"lint", "--strict", "chart"}, set...)...)
 			for _, ns := range []string{"apps", "restricted"} {
-				if ns == "restricted" && name == "daemonset" {
+				if ns == "restricted" && (name == "daemonset" || name == "host") {
 					continue // hostPID and hostPath: no restricted namespace takes them
 				}
 				manifest := helm(t, append([]string{"template", "agent", "chart", "--namespace", ns}, set...)...)
@@ -142,6 +144,65 @@ func TestBrokenChartIsRefused(t *testing.T) {
 	require.NotEqual(t, manifest, broken)
 	out, err := c.kubectl(broken, "create", "--dry-run=server", "--validate=strict", "-f", "-")
 	require.Error(t, err, out)
+}
+
+// The plain manifests are the chart's, as `make manifests` writes them, and an API server takes them.
+func TestManifests(t *testing.T) {
+	c := startCluster(t)
+	out, err := c.kubectl("", "create", "namespace", "observability")
+	require.NoError(t, err, out)
+	for _, mode := range []string{"sidecar", "daemonset", "gateway"} {
+		t.Run(mode, func(t *testing.T) {
+			path := filepath.Join("manifests", mode+".yaml")
+			manifest, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.Equal(t, helm(t, "template", "foundation-agent", "chart", "--namespace", "observability", "--set", "mode="+mode,
+				"--set", "application.image=your-application"), string(manifest), "run make manifests")
+			out, err := c.kubectl("", "--namespace", "observability", "create", "--dry-run=server", "--validate=strict", "-f", path)
+			require.NoError(t, err, out)
+		})
+	}
+}
+
+// The pods that the chart's controllers would make are taken too: with the chart's ServiceAccount, and only with it.
+func TestPodsAreAccepted(t *testing.T) {
+	c := startCluster(t)
+	for _, mode := range []string{"sidecar", "daemonset", "gateway"} {
+		t.Run(mode, func(t *testing.T) {
+			out, err := c.kubectl("", "create", "namespace", mode)
+			require.NoError(t, err, out)
+			manifest := helm(t, append([]string{"template", "agent", "chart", "--namespace", mode}, modes[mode]...)...)
+			pod := podOf(t, manifest)
+			out, err = c.kubectl(pod, "--namespace", mode, "create", "--dry-run=server", "--validate=strict", "-f", "-")
+			require.Error(t, err, out)
+			require.Contains(t, out, "serviceaccount")
+			out, err = c.kubectl(manifest, "--namespace", mode, "create", "-f", "-")
+			require.NoError(t, err, out)
+			out, err = c.kubectl(pod, "--namespace", mode, "create", "--dry-run=server", "--validate=strict", "-f", "-")
+			require.NoError(t, err, out)
+		})
+	}
+}
+
+// podOf is a pod as the manifest's Deployment, DaemonSet or StatefulSet describes it.
+func podOf(t *testing.T, manifest string) string {
+	decoder := yaml.NewDecoder(strings.NewReader(manifest))
+	for {
+		var object map[string]any
+		require.NoError(t, decoder.Decode(&object), "no pod template in the manifest")
+		spec, _ := object["spec"].(map[string]any)
+		template, ok := spec["template"].(map[string]any)
+		if !ok {
+			continue
+		}
+		inner := template["spec"].(map[string]any)
+		if claims, _ := spec["volumeClaimTemplates"].([]any); len(claims) > 0 { // a StatefulSet's controller adds these
+			inner["volumes"] = append(inner["volumes"].([]any), map[string]any{"name": "state", "emptyDir": map[string]any{}})
+		}
+		pod, err := yaml.Marshal(map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "pod"}, "spec": inner})
+		require.NoError(t, err)
+		return string(pod)
+	}
 }
 
 func TestValuesSchema(t *testing.T) {

@@ -23,10 +23,14 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{/* The agent's container, in every mode. */}}
 {{- define "agent.container" -}}
 name: foundation-agent
-image: "{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}"
+{{- $distribution := ternary "foundation-agent" "foundation-agent-node" (eq .Values.mode "sidecar") }}
+image: "{{ .Values.image.repository | default $distribution }}:{{ .Values.image.tag | default .Chart.AppVersion }}"
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 args:
   - --config=/etc/foundation-agent/{{ .Values.mode }}.yaml
+  {{- if and (eq .Values.mode "daemonset") .Values.daemonset.host }}
+  - --config=/etc/foundation-agent/host.yaml
+  {{- end }}
   {{- range $i, $_ := .Values.config }}
   - --config=/etc/foundation-agent-overlays/{{ $i }}.yaml
   {{- end }}
@@ -43,8 +47,19 @@ env:
   - {name: K8S_NODE_NAME, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
   - name: OTEL_RESOURCE_ATTRIBUTES
     value: k8s.pod.name=$(K8S_POD_NAME),k8s.pod.uid=$(K8S_POD_UID),k8s.namespace.name=$(K8S_NAMESPACE_NAME),k8s.node.name=$(K8S_NODE_NAME)
+  {{- if eq .Values.mode "sidecar" }}
+  - {name: FOUNDATION_ON_SHUTDOWN, value: deliver}
+  {{- else }}
+  - {name: FOUNDATION_LISTEN_HOST, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+  {{- end }}
   {{- if eq .Values.mode "daemonset" }}
   - {name: FOUNDATION_TOKEN_FILE, value: /etc/foundation-agent-token/token}
+  {{- if .Values.daemonset.host }}
+  - {name: FOUNDATION_HOST_ROOT, value: /host}
+  {{- end }}
+  {{- end }}
+  {{- if eq .Values.mode "gateway" }}
+  - {name: FOUNDATION_TRUSTED_PEERS, value: {{ toJson .Values.gateway.trustedPeers | quote }}}
   {{- end }}
   {{- with .Values.env }}
   {{- toYaml . | nindent 2 }}
@@ -96,6 +111,9 @@ volumeMounts:
   {{- end }}
   {{- if eq .Values.mode "daemonset" }}
   - {name: token, mountPath: /etc/foundation-agent-token, readOnly: true}
+  {{- if .Values.daemonset.host }}
+  - {name: host, mountPath: /host, readOnly: true, mountPropagation: HostToContainer}
+  {{- end }}
   {{- end }}
 {{- end }}
 
@@ -106,6 +124,9 @@ volumeMounts:
 {{- end }}
 {{- if eq .Values.mode "daemonset" }}
 - {name: token, secret: {secretName: {{ .Values.daemonset.tokenSecret | quote }}}}
+{{- if .Values.daemonset.host }}
+- {name: host, hostPath: {path: /}}
+{{- end }}
 {{- end }}
 {{- end }}
 
