@@ -62,10 +62,10 @@ func (c *Config) sourceType(name string) string {
 	if s, ok := c.Sources[name]; ok {
 		return s.Type
 	}
-	switch {
-	case name == selfSource:
+	switch name {
+	case selfSource:
 		return sourceSelf
-	case name == vitalsSource:
+	case vitalsSource:
 		return sourceVitals
 	}
 	return ""

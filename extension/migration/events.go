@@ -5,6 +5,8 @@ package migration
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -71,16 +73,11 @@ func (h *herald) tell(e operator.MigrationEntry) {
 }
 
 func body(title string, e operator.MigrationEntry) string {
-	text := title
 	if e.From != "" || e.To != "" {
-		text += fmt.Sprintf(": from %s to %s", e.From, e.To)
+		title += ": from " + e.From + " to " + e.To
 	}
-	for _, part := range append([]string{e.Reason, e.Message}, explain(e.Criteria)...) {
-		if part != "" {
-			text += "; " + part
-		}
-	}
-	return text
+	parts := append([]string{title, e.Reason, e.Message}, explain(e.Criteria)...)
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "; ")
 }
 
 func attributes(e operator.MigrationEntry) map[string]any {
@@ -89,7 +86,7 @@ func attributes(e operator.MigrationEntry) map[string]any {
 		"migration.reason": e.Reason, "migration.message": e.Message, "migration.persisted": e.Persisted,
 		"migration.soak_seconds": e.Soak,
 	}
-	var criteria []any
+	criteria := make([]any, 0, len(e.Criteria))
 	for _, c := range e.Criteria {
 		m := map[string]any{"name": c.Name, "signal": c.Signal, "threshold": c.Threshold, "unit": c.Unit, "state": c.State, "since": c.Since.UTC().Format(time.RFC3339Nano)}
 		for key, n := range map[string]*float64{"value": c.Value, "limit": c.Limit, "baseline": c.Baseline} {
@@ -99,7 +96,7 @@ func attributes(e operator.MigrationEntry) map[string]any {
 		}
 		criteria = append(criteria, m)
 	}
-	if criteria != nil {
+	if len(criteria) > 0 {
 		a["migration.criteria"] = criteria
 	}
 	return a

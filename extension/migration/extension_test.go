@@ -265,7 +265,7 @@ func TestStatusEventsWhileMonitored(t *testing.T) {
 func TestRehearsal(t *testing.T) {
 	in := 0
 	s := startService(t, "")
-	ongoing(t, func(i int) {
+	ongoing(t, func(int) {
 		in += 10
 		s.say(fmt.Sprintf("otelcol_event_dedup_in %d\notelcol_event_dedup_out %d\notelcol_event_dedup_held 5\n", in, in-5))
 	})

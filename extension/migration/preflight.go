@@ -28,12 +28,10 @@ func (m *migration) preflight(ctx context.Context) operator.Preflight {
 		}
 	}
 	next := m.rollout.stages[position]
-	checks := []operator.PreflightCheck{
+	checks := slices.Concat([]operator.PreflightCheck{
 		m.checkBound(next), m.checkStorage(ctx), m.checkDrift(), m.checkCooldown(), m.checkSoak(position), m.checkCriteria(position),
 		m.checkRehearsed(next), m.checkBaseline(), m.checkRuntimes(),
-	}
-	checks = append(checks, m.checkDashboards(ctx)...)
-	checks = append(checks, m.checkAttested()...)
+	}, m.checkDashboards(ctx), m.checkAttested())
 	p := operator.Preflight{Stage: next.ID, OK: true, Checks: checks}
 	for _, c := range checks {
 		p.OK = p.OK && (c.OK || c.Advice)

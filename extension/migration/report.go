@@ -59,7 +59,7 @@ func stageTimes(before, entries []operator.MigrationEntry, from, to time.Time) [
 }
 
 func (m *migration) reportSignals(points []series.Point) []operator.ReportSignal {
-	signals := []operator.ReportSignal{}
+	signals := make([]operator.ReportSignal, 0, len(m.cfg.Signals))
 	for _, name := range slices.Sorted(maps.Keys(m.cfg.Signals)) {
 		s := operator.ReportSignal{Name: name, Unit: m.cfg.Signals[name].Unit, Points: []operator.ReportPoint{}}
 		for _, p := range points {
@@ -75,7 +75,7 @@ func (m *migration) reportSignals(points []series.Point) []operator.ReportSignal
 // transitions gives each change of stage with its signals before and after, up to the neighbouring changes.
 func (m *migration) transitions(entries []operator.MigrationEntry) []operator.ReportTransition {
 	changes := slices.DeleteFunc(slices.Clone(entries), func(e operator.MigrationEntry) bool { return !changesStage(e) })
-	result := []operator.ReportTransition{}
+	result := make([]operator.ReportTransition, 0, len(changes))
 	for i, e := range changes {
 		begin, end := e.At.Add(-around), e.At.Add(around)
 		if i > 0 && changes[i-1].At.After(begin) {

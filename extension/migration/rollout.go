@@ -85,7 +85,7 @@ func (r *rollout) take(ctx context.Context, what string) (_ context.Context, don
 	default:
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return nil, nil, refuse(http.StatusConflict, "under_way", fmt.Sprintf("%s is under way: wait for it, or use emergency-rollback, which waits for nothing", r.under))
+		return nil, nil, refuse(http.StatusConflict, "under_way", r.under+" is under way: wait for it, or use emergency-rollback, which waits for nothing")
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	r.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -19,7 +20,7 @@ const maxBody = 64 << 10
 
 // OperatorRoutes implements operator.Routes.
 func (m *migration) OperatorRoutes() []operator.Route {
-	routes := []operator.Route{
+	return slices.Concat([]operator.Route{
 		{Pattern: "GET /v1/migration", Handler: answer(func(*http.Request) (any, error) { return m.status(), nil })},
 		{Pattern: "GET /v1/migration/preflight", Handler: answer(func(r *http.Request) (any, error) { return m.preflight(r.Context()), nil })},
 		{Pattern: "POST /v1/migration/attest", Handler: m.serveAttest},
@@ -33,8 +34,7 @@ func (m *migration) OperatorRoutes() []operator.Route {
 		{Pattern: "GET /v1/migration/violations", Handler: answer(func(*http.Request) (any, error) { return m.violations(), nil })},
 		{Pattern: "GET /v1/migration/finalize", Handler: answer(func(*http.Request) (any, error) { return m.finalize(), nil })},
 		{Pattern: "GET /v1/migration/report", Handler: answer(m.reportOf)},
-	}
-	return append(routes, m.baselineRoutes()...)
+	}, m.baselineRoutes())
 }
 
 // answer makes a handler of what returns an answer or a refusal.

@@ -37,7 +37,7 @@ func (s stages) id(position int) string {
 }
 
 func (s stages) names() string {
-	names := []string{noStage}
+	names := append(make([]string, 0, 1+len(s)), noStage)
 	for _, stage := range s {
 		names = append(names, stage.ID)
 	}

@@ -75,8 +75,9 @@ func (m *migration) stageViews(position int) []operator.MigrationStage {
 }
 
 func (m *migration) sourceViews(failed map[string]error) []operator.MigrationSource {
-	views := []operator.MigrationSource{}
-	for _, name := range m.usedSources(m.specs()) {
+	used := m.usedSources(m.specs())
+	views := make([]operator.MigrationSource, 0, len(used))
+	for _, name := range used {
 		v := operator.MigrationSource{Name: name, Type: m.cfg.sourceType(name), OK: failed[name] == nil}
 		if !v.OK {
 			v.Error = failed[name].Error()

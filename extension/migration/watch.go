@@ -226,7 +226,7 @@ func (w *watch) failing(position int) (views []operator.MigrationCriterion, unse
 	defer w.mu.Unlock()
 	for _, c := range w.criteria {
 		exit := slices.Contains(exits, c.name)
-		if !(guards[c.name] || exit) || c.tracker.Holds() {
+		if !guards[c.name] && !exit || c.tracker.Holds() {
 			continue
 		}
 		state, _ := c.tracker.State()

@@ -61,7 +61,7 @@ service:
 
 func edit(t *testing.T, plan Plan, texts ...string) ([]File, []string) {
 	t.Helper()
-	var files []File
+	files := make([]File, 0, len(texts))
 	for i, text := range texts {
 		files = append(files, File{Path: "config/" + string(rune('a'+i)) + ".yaml", Before: text})
 	}

@@ -37,12 +37,11 @@ var errByHand = errors.New("cannot be removed without changing something else: e
 // removeFrom returns the text without the entry.
 func (t *target) removeFrom(text string, root *yaml.Node) (string, error) {
 	container := t.container()
-	edited := ""
+	cut := t.cutBlock
 	if container.Style&yaml.FlowStyle != 0 {
-		edited = t.cutFlow(text)
-	} else {
-		edited = t.cutBlock(text)
+		cut = t.cutFlow
 	}
+	edited := cut(text)
 	container.Content = slices.Delete(container.Content, t.index, t.index+t.width())
 	var want, got any
 	if err := root.Decode(&want); err != nil {

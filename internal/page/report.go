@@ -37,8 +37,7 @@ func Report(r operator.MigrationReport) (Document, error) {
 func reportStages(r operator.MigrationReport) (Section, error) {
 	table := Table{Columns: []string{"Stage", "From", "To", "For", "Left by"}}
 	levels := []string{"none"}
-	var times []time.Time
-	var held []int
+	times, held := make([]time.Time, 0, len(r.Stages)), make([]int, 0, len(r.Stages))
 	for _, s := range r.Stages {
 		table.Rows = append(table.Rows, Text(s.Stage, day(s.From), day(s.To), Seconds(s.To.Sub(s.From).Seconds()), s.Left))
 		if !slices.Contains(levels, s.Stage) {

@@ -11,11 +11,10 @@ import (
 // feed gives a tracker values ten seconds apart and returns the states it went through.
 func feed(t *Tracker, values ...any) []State {
 	at := time.Unix(1000, 0)
-	var states []State
+	states := make([]State, 0, len(values))
 	for i, v := range values {
-		value, ok := Unknown("away"), false
-		var number float64
-		if number, ok = v.(float64); ok {
+		value := Unknown("away")
+		if number, ok := v.(float64); ok {
 			value = Known(number)
 		}
 		step := 10 * time.Second
