@@ -92,6 +92,7 @@ PACKAGER := $(GO) tool -modfile=$(CURDIR)/tools/release/go.mod
 .PHONY: sbom
 sbom: build ## what the binary is made of, as CycloneDX
 	$(PACKAGER) cyclonedx-gomod bin -json -noserial -version $(VERSION) -output $(BUILD)/sbom.cdx.json $(BINARY)
+	sed -i 's/"timestamp": "[^"]*"/"timestamp": "$(DATE)"/' $(BUILD)/sbom.cdx.json # it does not know SOURCE_DATE_EPOCH
 
 .PHONY: release
 release: sbom ## static binaries, .deb, .rpm, SBOM and checksums, the same bytes from the same commit
