@@ -8,51 +8,51 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// chunk is a run of records, each after its length as a varint, still without its header.
+// A chunk is stored as its CRC-32C, the format of its records (both little endian), and the records, each after its
+// length as a varint.
 type chunk []byte
 
-func (c *chunk) add(record []byte) { *c = protowire.AppendBytes(*c, record) }
-
-// reuse empties c, and lets go of memory that only a rare peak needed.
-func (c chunk) reuse() chunk {
-	if cap(c) > 4*chunkBytes {
-		return nil
-	}
-	return c[:0]
-}
-
-// A stored chunk is its CRC-32C, the format of its records (both little endian), and the records.
 const chunkHeader = 8
+
+func newChunk() chunk { return make(chunk, chunkHeader) }
+
+// seal fills in the header: the chunk can be stored as it is.
+func (c chunk) seal(format uint32) []byte {
+	binary.LittleEndian.PutUint32(c[4:], format)
+	binary.LittleEndian.PutUint32(c, crc32.Checksum(c[4:], castagnoli))
+	return c
+}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func (c chunk) seal(format uint32) []byte {
-	sealed := make([]byte, chunkHeader, chunkHeader+len(c))
-	binary.LittleEndian.PutUint32(sealed[4:], format)
-	sealed = append(sealed, c...)
-	binary.LittleEndian.PutUint32(sealed, crc32.Checksum(sealed[4:], castagnoli))
-	return sealed
+// chunks are records on their way to the store.
+type chunks struct {
+	list  []chunk
+	bytes int // of the records, with their lengths
 }
 
-// split cuts c into chunks of about chunkBytes, at record boundaries.
-func (c chunk) split() []chunk {
-	if len(c) <= chunkBytes {
-		if len(c) == 0 {
-			return nil
-		}
-		return []chunk{c}
+// add copies a record to the end.
+func (c *chunks) add(record []byte) {
+	n := len(c.list) - 1
+	if n < 0 || len(c.list[n]) >= chunkBytes {
+		c.list, n = append(c.list, newChunk()), n+1
 	}
-	var parts []chunk
-	start, at := 0, 0
-	for at < len(c) {
-		_, n := protowire.ConsumeBytes(c[at:])
-		at += n // n > 0: add wrote it
-		if at-start >= chunkBytes || at == len(c) {
-			parts = append(parts, c[start:at])
-			start = at
+	before := len(c.list[n])
+	c.list[n] = protowire.AppendBytes(c.list[n], record)
+	c.bytes += len(c.list[n]) - before
+}
+
+// join moves all of more to the end.
+func (c *chunks) join(more *chunks) {
+	for _, one := range more.list {
+		if n := len(c.list) - 1; n >= 0 && len(c.list[n])+len(one) <= chunkBytes {
+			c.list[n] = append(c.list[n], one[chunkHeader:]...)
+		} else {
+			c.list = append(c.list, one)
 		}
 	}
-	return parts
+	c.bytes += more.bytes
+	*more = chunks{}
 }
 
 // open checks a stored chunk and calls apply for each record.

@@ -27,7 +27,10 @@ var ErrDamaged = errors.New("stored state is damaged")
 var errClosed = errors.New("journal is closed")
 
 const (
-	chunkBytes    = 1 << 20  // a chunk is written once it is this long
+	// A chunk is full once it is this long. bbolt rewrites up to three neighbours with a value, so that small ones
+	// cost less.
+	chunkBytes    = 64 << 10
+	batchBytes    = 1 << 20  // of a snapshot that are written at once
 	maxPending    = 64 << 20 // bytes that may wait for a storage that fails; beyond, a snapshot replaces them
 	minJournal    = 4 << 20  // a journal shorter than this is never worth a snapshot
 	shutdownGrace = 10 * time.Second
@@ -47,7 +50,10 @@ type Config struct {
 	// Collect, where set, is called before each write and appends what has changed since the last one:
 	// for owners that would rather mark a key dirty than append at every change.
 	Collect func(append func(record []byte))
-	Logger  *zap.Logger
+	// Live, where set, returns about how many bytes of records a snapshot would have now. With it a state that
+	// grows is not written again for having grown. Without it the last snapshot's size is taken.
+	Live   func() int64
+	Logger *zap.Logger
 }
 
 // Log is the state's snapshot and journal. Safe for concurrent use.
@@ -57,9 +63,9 @@ type Log struct {
 	writer writer
 
 	mu      sync.Mutex
-	pending chunk // appended, not yet handed to the writer
-	lost    bool  // pending was dropped: only a snapshot makes the store right again
-	err     error // of the last write
+	pending chunks // appended, not yet handed to the writer
+	lost    bool   // pending was dropped: only a snapshot makes the store right again
+	err     error  // of the last write
 
 	syncs   chan chan error // callers waiting for the journal to be written
 	resets  chan chan error // callers waiting for a snapshot
@@ -101,8 +107,8 @@ func (l *Log) Append(records ...[]byte) {
 	for _, r := range records {
 		l.pending.add(r)
 	}
-	if len(l.pending) > maxPending {
-		l.pending, l.lost = nil, true
+	if l.pending.bytes > maxPending {
+		l.pending, l.lost = chunks{}, true
 	}
 }
 

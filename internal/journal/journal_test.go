@@ -171,6 +171,25 @@ func TestSnapshotReplacesJournal(t *testing.T) {
 	require.NoError(t, again.log.Close(t.Context()))
 }
 
+// A state that only grows is written once.
+func TestGrowthIsNotRewritten(t *testing.T) {
+	d := newDisk()
+	state := map[string]string{}
+	o := &owner{state: state}
+	log, err := Open(t.Context(), d, Config{Interval: time.Hour, Format: 1, Snapshot: func(func([]byte) error) error {
+		t.Error("a snapshot")
+		return nil
+	}, Live: func() int64 { return int64(len(state)) * 100_000 }, Logger: zap.NewNop()}, o.apply)
+	require.NoError(t, err)
+	o.log = log
+	big := strings.Repeat("x", 100_000)
+	for i := range 200 {
+		o.set(fmt.Sprint(i), big)
+		require.NoError(t, log.Sync(t.Context()))
+	}
+	require.NoError(t, log.Close(t.Context()))
+}
+
 // A disk that fails for a while costs durability only for that while.
 func TestDiskRecovers(t *testing.T) {
 	d := newDisk()
@@ -196,7 +215,7 @@ func TestPendingIsBounded(t *testing.T) {
 	for i := range 3 * maxPending >> 20 {
 		o.set("key", fmt.Sprint(i, big))
 	}
-	require.LessOrEqual(t, len(o.log.pending), maxPending)
+	require.LessOrEqual(t, o.log.pending.bytes, maxPending)
 	require.ErrorIs(t, o.log.Sync(t.Context()), errDisk)
 	d.failAfter(-1)
 	require.NoError(t, o.log.Sync(t.Context()))
@@ -289,12 +308,12 @@ func TestFileStorage(t *testing.T) {
 }
 
 func FuzzOpenChunk(f *testing.F) {
-	var c chunk
+	var c chunks
 	c.add([]byte("a=1"))
-	f.Add(c.seal(1))
+	f.Add(c.list[0].seal(1))
 	f.Add([]byte{})
 	f.Fuzz(func(_ *testing.T, sealed []byte) {
 		_ = open(sealed, 1, func(uint32, []byte) error { return nil })
-		_ = open(chunk(sealed).seal(1), 1, func(uint32, []byte) error { return nil })
+		_ = open(append(newChunk(), sealed...).seal(1), 1, func(uint32, []byte) error { return nil })
 	})
 }

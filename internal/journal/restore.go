@@ -21,8 +21,9 @@ type head struct {
 	Chunks int    `json:"chunks"` // of the snapshot
 }
 
-func snapshotKey(epoch uint64, n int) string { return fmt.Sprintf("s/%d/%d", epoch, n) }
-func journalKey(epoch uint64, n int) string  { return fmt.Sprintf("j/%d/%d", epoch, n) }
+// Keys sort as they were written: an ordered storage appends, and does not open what it has closed.
+func snapshotKey(epoch uint64, n int) string { return fmt.Sprintf("s/%016x/%08x", epoch, n) }
+func journalKey(epoch uint64, n int) string  { return fmt.Sprintf("j/%016x/%08x", epoch, n) }
 
 // restore applies the whole snapshot and the journals after it, and returns the writer that goes on from there.
 // A chunk that is damaged is left out: the rest of the state is worth more than a component that does not start.

@@ -14,7 +14,7 @@ type writer struct {
 	epoch         uint64   // of the journal now written
 	next          int      // number of its next chunk
 	stored        []string // every key but the head: what a new snapshot replaces
-	unwritten     chunk    // taken from pending, not yet stored
+	unwritten     chunks   // taken from pending, not yet stored
 	journalBytes  int      // since the last snapshot
 	snapshotBytes int
 	older         bool     // something stored is of an older format: rewrite it
@@ -48,33 +48,51 @@ func (l *Log) run() {
 func (l *Log) write(ctx context.Context) error {
 	err := l.writeJournal(ctx)
 	w := &l.writer
-	if err == nil && (w.broken || w.older || w.journalBytes > max(minJournal, w.snapshotBytes)) {
+	if err == nil && (w.broken || w.older || l.outgrown()) {
 		err = l.snapshot(ctx)
 	}
 	return l.note(err)
+}
+
+// outgrown reports whether more than half of what is stored is history.
+func (l *Log) outgrown() bool {
+	w := &l.writer
+	live := w.snapshotBytes
+	if l.cfg.Live != nil {
+		live = int(l.cfg.Live())
+	}
+	return w.journalBytes > minJournal && w.snapshotBytes+w.journalBytes > 2*live
 }
 
 // writeJournal stores what has been appended as the next chunks, in one batch.
 func (l *Log) writeJournal(ctx context.Context) error {
 	l.take()
 	w := &l.writer
-	parts := w.unwritten.split()
-	if len(parts) == 0 {
+	if w.unwritten.bytes == 0 {
 		return nil
 	}
-	ops := make([]*storage.Operation, len(parts))
-	for i, part := range parts {
-		ops[i] = storage.SetOperation(journalKey(w.epoch, w.next+i), part.seal(l.cfg.Format))
+	err := l.store(ctx, &w.unwritten, func(n int) string { return journalKey(w.epoch, w.next+n) })
+	if err != nil {
+		return err
+	}
+	w.next += len(w.unwritten.list)
+	w.journalBytes += w.unwritten.bytes
+	w.unwritten = chunks{}
+	return nil
+}
+
+// store writes chunks in one batch, each under its key.
+func (l *Log) store(ctx context.Context, c *chunks, key func(n int) string) error {
+	ops := make([]*storage.Operation, len(c.list))
+	for n, one := range c.list {
+		ops[n] = storage.SetOperation(key(n), one.seal(l.cfg.Format))
 	}
 	if err := l.client.Batch(ctx, ops...); err != nil {
 		return err
 	}
 	for _, op := range ops {
-		w.stored = append(w.stored, op.Key)
+		l.writer.stored = append(l.writer.stored, op.Key)
 	}
-	w.next += len(parts)
-	w.journalBytes += len(w.unwritten)
-	w.unwritten = w.unwritten.reuse()
 	return nil
 }
 
@@ -86,16 +104,11 @@ func (l *Log) take() {
 	w := &l.writer
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.lost || len(w.unwritten)+len(l.pending) > maxPending {
-		w.unwritten, w.broken = w.unwritten[:0], true
-		l.pending, l.lost = l.pending[:0], false
+	if l.lost || w.unwritten.bytes+l.pending.bytes > maxPending {
+		w.unwritten, w.broken = chunks{}, true
+		l.pending, l.lost = chunks{}, false
 	}
-	if len(w.unwritten) == 0 { // the two buffers change places
-		w.unwritten, l.pending = l.pending, w.unwritten
-		return
-	}
-	w.unwritten = append(w.unwritten, l.pending...)
-	l.pending = l.pending[:0]
+	w.unwritten.join(&l.pending)
 }
 
 // snapshot writes the present state beside what is stored, then makes it the stored one. The journal
@@ -117,7 +130,7 @@ func (l *Log) snapshot(ctx context.Context) error {
 	if err := s.flush(); err != nil {
 		return err
 	}
-	raw, err := json.Marshal(head{Layout: layout, Epoch: s.epoch, Chunks: s.chunks})
+	raw, err := json.Marshal(head{Layout: layout, Epoch: s.epoch, Chunks: s.written})
 	if err != nil {
 		return err
 	}
@@ -140,7 +153,7 @@ func (l *Log) snapshot(ctx context.Context) error {
 func (l *Log) beginEpoch(ctx context.Context) error {
 	w := &l.writer
 	key := journalKey(w.epoch+1, 0)
-	if err := l.client.Set(ctx, key, chunk(nil).seal(l.cfg.Format)); err != nil {
+	if err := l.client.Set(ctx, key, newChunk().seal(l.cfg.Format)); err != nil {
 		return err
 	}
 	w.stored = append(w.stored, key)
@@ -165,35 +178,34 @@ func (l *Log) note(err error) error {
 
 // snapshotWriter cuts the present state into chunks and stores them, with the journal's between.
 type snapshotWriter struct {
-	log    *Log
-	ctx    context.Context
-	epoch  uint64
-	chunk  chunk
-	chunks int
-	bytes  int
-	wrote  time.Time // the journal, last
+	log       *Log
+	ctx       context.Context
+	epoch     uint64
+	unwritten chunks
+	written   int // chunks
+	bytes     int
+	wrote     time.Time // the journal, last
 }
 
 func (s *snapshotWriter) emit(record []byte) error {
-	s.chunk.add(record)
-	if len(s.chunk) < chunkBytes {
+	s.unwritten.add(record)
+	if s.unwritten.bytes < batchBytes {
 		return nil
 	}
 	return s.flush()
 }
 
 func (s *snapshotWriter) flush() error {
-	if len(s.chunk) == 0 {
+	if s.unwritten.bytes == 0 {
 		return nil
 	}
-	key := snapshotKey(s.epoch, s.chunks)
-	if err := s.log.client.Set(s.ctx, key, s.chunk.seal(s.log.cfg.Format)); err != nil {
+	err := s.log.store(s.ctx, &s.unwritten, func(n int) string { return snapshotKey(s.epoch, s.written+n) })
+	if err != nil {
 		return err
 	}
-	s.log.writer.stored = append(s.log.writer.stored, key)
-	s.chunks++
-	s.bytes += len(s.chunk)
-	s.chunk = s.chunk[:0]
+	s.written += len(s.unwritten.list)
+	s.bytes += s.unwritten.bytes
+	s.unwritten = chunks{}
 	return s.meanwhile()
 }
 
