@@ -29,6 +29,7 @@ func TestAccountHolds(t *testing.T) {
 			"fail":    m.fail,
 			"flip":    func(rt *rapid.T) { m.flag.set(rapid.Bool().Draw(rt, "on")) },
 			"restart": func(rt *rapid.T) { m.restart(rt) },
+			"write":   m.write,
 			"":        m.check,
 		})
 		m.finish(rt)
@@ -45,7 +46,7 @@ type model struct {
 	sink    *sink
 	in      map[string]float64
 	refused float64 // weights that the next consumer refused for good
-	setBack bool    // a clock of whole milliseconds that was set back may repeat the start of a window
+	setBack bool    // a clock of whole milliseconds that was set back, or stood, may repeat the start of a window
 }
 
 func newModel(t *testing.T, rt *rapid.T) *model {
@@ -61,9 +62,9 @@ func (m *model) start(at int64) {
 }
 
 func drawConfig(rt *rapid.T) *Config {
-	var rules []Rule
-	for i := range rapid.IntRange(1, 3).Draw(rt, "rules") {
-		rules = append(rules, drawRule(rt, i))
+	rules := make([]Rule, rapid.IntRange(1, 3).Draw(rt, "rules"))
+	for i := range rules {
+		rules[i] = drawRule(rt)
 	}
 	cfg := config(rules...)
 	cfg.Storage, cfg.Flags = &storageID, &flagsID
@@ -74,7 +75,7 @@ func drawConfig(rt *rapid.T) *Config {
 	return cfg
 }
 
-func drawRule(rt *rapid.T, i int) Rule {
+func drawRule(rt *rapid.T) Rule {
 	var r Rule
 	r.Match.Events = []string{rapid.SampledFrom([]string{"*", "a.*", "*.x", "b.y"}).Draw(rt, "events")}
 	steps := rapid.IntRange(1, 7).Draw(rt, "steps")
@@ -114,7 +115,7 @@ func (m *model) send(rt *rapid.T) {
 		records := rl.ScopeLogs().AppendEmpty().LogRecords()
 		for range rapid.IntRange(0, 12).Draw(rt, "records") {
 			lr := records.AppendEmpty()
-			came[m.draw(rt, lr, trusted)+"/"+resource]++
+			came[m.draw(rt, lr)+"/"+resource]++
 			if trusted {
 				came[lr.EventName()+"/"+resource] += weightOfRecord(lr) - 1
 			}
@@ -130,7 +131,7 @@ func (m *model) send(rt *rapid.T) {
 	}
 }
 
-func (m *model) draw(rt *rapid.T, lr plog.LogRecord, trusted bool) string {
+func (m *model) draw(rt *rapid.T, lr plog.LogRecord) string {
 	lr.SetEventName(rapid.SampledFrom([]string{"a.x", "a.y", "b.x", "b.y"}).Draw(rt, "name"))
 	attrs := lr.Attributes()
 	if rapid.Bool().Draw(rt, "keyed") {
@@ -182,7 +183,16 @@ func (m *model) fail(rt *rapid.T) {
 	}
 }
 
-// restart stops and starts the processor; the rest of the process goes on.
+// write stores the changes, or all: what comes later is told apart from what storage has.
+func (m *model) write(rt *rapid.T) {
+	if rapid.Bool().Draw(rt, "all") {
+		require.NoError(rt, m.rig.state.log.Reset(context.Background()))
+		return
+	}
+	require.NoError(rt, m.rig.state.log.Sync(context.Background()))
+}
+
+// restart stops and starts the processor, sometimes with other rules; the rest of the process goes on.
 func (m *model) restart(rt *rapid.T) {
 	before := m.refusedHere()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
@@ -190,7 +200,10 @@ func (m *model) restart(rt *rapid.T) {
 	require.NoError(rt, m.rig.Shutdown(ctx))
 	m.refused += m.refusedHere() - before
 	down := time.Duration(rapid.IntRange(-1000, 3000).Draw(rt, "down")) * time.Millisecond
-	m.setBack = m.setBack || down < 0
+	m.setBack = m.setBack || down <= 0
+	if rapid.IntRange(0, 3).Draw(rt, "reconfigured") == 0 {
+		m.cfg = drawConfig(rt)
+	}
 	m.start(m.rig.now() + int64(down))
 }
 

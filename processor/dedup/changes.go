@@ -18,8 +18,9 @@ func (c *changes) mark(slot uint32, e *entry) {
 	}
 }
 
+// gone notes a removal, where storage has something of the entry that would come back.
 func (c *changes) gone(e *entry) {
-	if c.on {
+	if c.on && e.state&(recorded|gathered) == recorded|gathered {
 		c.keys = append(c.keys, e.key)
 	}
 }
@@ -30,20 +31,21 @@ func (c *changes) posted(p *parcel) {
 	}
 }
 
-func (c *changes) delivered(id identity) {
-	if c.on {
-		c.ends = append(c.ends, id)
+// delivered notes the end of a parcel, where storage has it.
+func (c *changes) delivered(p *parcel) {
+	if c.on && p.recorded {
+		c.ends = append(c.ends, p.id)
 	}
 }
 
-// write encodes the changes and forgets them: removals and ends first, for what they name may have come again since.
-func (s *shard) write(append func(record []byte), buf []byte) []byte {
+// encodeChanges encodes the changes and forgets them: removals and ends first, for what they name may have come
+// again since.
+func (s *shard) encodeChanges(r *records) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := &s.changes
 	for _, k := range c.keys {
-		buf = encodeRemoval(buf[:0], k)
-		append(buf)
+		r.add(encodeRemoval(r.buf, k))
 	}
 	for _, slot := range c.slots {
 		e := s.slab.at(slot)
@@ -51,42 +53,33 @@ func (s *shard) write(append func(record []byte), buf []byte) []byte {
 			continue // its slot was given back, or taken again and written already
 		}
 		e.state &^= dirty
-		buf = encodeEntry(buf[:0], e, s.table.rules[e.rule].id, s.heldBy(e), false)
-		append(buf)
+		r.entry(e, s.table.rules[e.rule], s.heldBy(e), false)
 	}
 	for _, id := range c.ends {
-		buf = encodeEnd(buf[:0], id)
-		append(buf)
+		r.add(encodeEnd(r.buf, id))
 	}
 	for _, p := range c.posts {
 		if s.waiting[p.id] == p {
-			buf = encodeParcel(buf[:0], p)
-			append(buf)
+			r.parcel(p)
 		}
 	}
 	clear(c.posts)
 	c.keys, c.slots, c.posts, c.ends = c.keys[:0], c.slots[:0], c.posts[:0], c.ends[:0]
-	return buf
 }
 
-// image encodes all that the shard holds, as records that the lengths tell apart.
-func (s *shard) image(buf []byte, lengths []int) ([]byte, []int) {
+// encodeAll encodes all that the shard holds.
+func (s *shard) encodeAll(r *records) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// From the one used longest ago on, so that a restore finds the same order of use.
 	for slot := s.oldest; slot != 0; {
 		e := s.slab.at(slot)
-		from := len(buf)
 		if e.state&(inFlight|open) != inFlight || e.held != 0 {
-			buf = encodeEntry(buf, e, s.table.rules[e.rule].id, s.heldBy(e), true)
-			lengths = append(lengths, len(buf)-from)
+			r.entry(e, s.table.rules[e.rule], s.heldBy(e), true)
 		}
 		slot = e.newer
 	}
 	for _, p := range s.waiting {
-		from := len(buf)
-		buf = encodeParcel(buf, p)
-		lengths = append(lengths, len(buf)-from)
+		r.parcel(p)
 	}
-	return buf, lengths
 }

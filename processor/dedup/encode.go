@@ -22,6 +22,7 @@ const (
 	recordEnd
 	recordSample
 	recordReservoir
+	recordRun
 )
 
 // How a held record is written: the journal repeats the counts at each change, the record once.
@@ -60,6 +61,12 @@ func encodeEntry(b []byte, e *entry, rule uint64, h *held, whole bool) []byte {
 		return append(b, 0)
 	}
 	return appendHeld(append(b, 1), h, whole)
+}
+
+// encodeRun begins a run of keys of one rule and window; each key is followed by its start as the difference to that
+// of the one before.
+func encodeRun(b []byte, rule uint64, length uint32) []byte {
+	return binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint64(append(b, recordRun), rule), length)
 }
 
 func encodeRemoval(b []byte, k key) []byte { return appendKey(append(b, recordRemoval), k) }

@@ -40,6 +40,8 @@ type parcel struct {
 	led  bool // the window's first has left
 	rule *rule
 	held *held
+
+	recorded bool // storage has it; guarded by the shard's lock
 }
 
 func (p *parcel) bytes() int64 { return p.held.bytes() + 64 }

@@ -73,13 +73,13 @@ func (p *plan) read(lr plog.LogRecord, trusted bool) (f facts) {
 		return again
 	}
 	if f.summary {
-		p.readSummary(lr, &f)
+		p.readSummary(&f)
 	}
 	return f
 }
 
 // readSummary takes what only a summary says, which is no part of its identity.
-func (p *plan) readSummary(lr plog.LogRecord, f *facts) {
+func (p *plan) readSummary(f *facts) {
 	fields := p.digest.fields[:0]
 	for _, field := range p.digest.fields {
 		switch field.name {

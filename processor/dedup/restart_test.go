@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/processor/processortest"
 
 	"github.com/foundation-agent/foundation-agent/internal/attr"
+	"github.com/foundation-agent/foundation-agent/internal/door"
 )
 
 // stored is a configuration of its own for each life of a processor.
@@ -99,18 +100,80 @@ func TestUndeliveredSummariesSurviveARestart(t *testing.T) {
 	require.Equal(t, 5.0, next.weight())
 }
 
+// A table of unique events is stored as runs, and comes back the same.
+func TestUniqueKeysSurviveARestart(t *testing.T) {
+	storage, next := newMemory(), &sink{}
+	rule := dedupRule(10*time.Second, emitFirstAndSummary)
+	rule.Caller = true // windows of their own end a run
+	unique := func() plog.Logs {
+		return events(2000, "e", "", func(i int, lr plog.LogRecord) {
+			lr.Body().SetInt(int64(i))
+			if i%100 == 0 {
+				lr.Attributes().PutStr(attr.OncePer, "20s")
+			}
+		})
+	}
+	ctx := door.WithCaller(context.Background(), door.Caller{})
+	r := newRig(t, stored(rule), next, testHost{storageID: storage}, someTime)
+	require.NoError(t, r.ConsumeLogs(ctx, unique()))
+	before := r.starts()
+	require.NoError(t, r.Shutdown(ctx))
+	bytes := 0
+	for _, v := range storage.data {
+		bytes += len(v)
+	}
+	require.Less(t, bytes, 2000*25, "a unique key takes a few bytes")
+
+	r = newRig(t, stored(rule), next, testHost{storageID: storage}, someTime+int64(time.Second))
+	require.Equal(t, before, r.starts())
+	require.NoError(t, r.ConsumeLogs(ctx, unique()))
+	require.Len(t, next.all(), 2000, "all were known")
+	require.NoError(t, r.Shutdown(ctx))
+}
+
+func (r *rig) starts() map[key][2]int64 {
+	starts := map[key][2]int64{}
+	for _, s := range r.table.shards {
+		s.each(func(_ uint32, e *entry) { starts[e.key] = [2]int64{e.start, e.end()} })
+	}
+	return starts
+}
+
+// What came and went between two writes is not written, nor that it went.
+func TestShortWindowsAreNotWritten(t *testing.T) {
+	storage, next := newMemory(), &sink{}
+	cfg := stored(dedupRule(10*time.Millisecond, emitFirstAndSummary))
+	cfg.StorageInterval = time.Minute
+	r := newRig(t, cfg, next, testHost{storageID: storage}, someTime)
+	require.NoError(t, r.state.log.Sync(context.Background()))
+	before := storage.crash().data
+	for i := range 100 {
+		r.send(events(2, "e", fmt.Sprint(i)))
+		r.pass(time.Second)
+	}
+	require.NoError(t, r.state.log.Sync(context.Background()))
+	require.Equal(t, before, storage.crash().data)
+	require.Equal(t, 200.0, next.weight())
+	require.NoError(t, r.Shutdown(context.Background()))
+}
+
 // What a rule held that is no longer configured leaves at the next start.
 func TestRuleRemovedFromTheConfiguration(t *testing.T) {
 	storage, next := newMemory(), &sink{}
 	old := dedupRule(time.Hour, emitFirstAndSummary)
 	old.Name = "old"
-	r := newRig(t, stored(old), next, testHost{storageID: storage}, someTime)
+	sampled := Rule{Name: "sampled", Match: MatchConfig{Events: []string{"s"}},
+		Sampling: &SamplingConfig{Strategy: sampleReservoir, Size: 5, Window: time.Hour}}
+	r := newRig(t, stored(sampled, old), next, testHost{storageID: storage}, someTime)
 	r.send(events(5, "e", "k"))
+	r.send(events(5, "s", "k"))
 	require.NoError(t, r.Shutdown(context.Background()))
-	r = newRig(t, stored(dedupRule(time.Second, emitFirst)), next, testHost{storageID: storage}, r.now())
-	r.step()
-	require.Equal(t, 5.0, next.weight())
-	require.NoError(t, r.Shutdown(context.Background()))
+	for range 2 { // the second time it has left
+		r = newRig(t, stored(dedupRule(time.Second, emitFirst)), next, testHost{storageID: storage}, r.now())
+		r.step()
+		require.Equal(t, 10.0, next.weight())
+		require.NoError(t, r.Shutdown(context.Background()))
+	}
 }
 
 func TestOneStorageInTwoPipelinesIsRefused(t *testing.T) {

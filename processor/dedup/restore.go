@@ -41,7 +41,9 @@ func newRestorer(p *dedupProcessor) *restorer {
 	r := &restorer{p: p, rules: map[uint64]*rule{}, entries: map[key]storedEntry{}, parcels: map[identity]*parcel{},
 		reservoirs: map[uint64]*storedReservoir{}}
 	for _, one := range p.rules {
-		r.rules[one.id] = one
+		if !one.dryRun { // such a rule has no place for what is stored
+			r.rules[one.id] = one
+		}
 	}
 	return r
 }
@@ -60,6 +62,8 @@ func (r *restorer) apply(format uint32, record []byte) error {
 		r.tenant(&d)
 	case recordEntry:
 		r.entry(&d)
+	case recordRun:
+		r.run(&d)
 	case recordRemoval:
 		delete(r.entries, d.key())
 	case recordParcel:
@@ -91,22 +95,38 @@ func (r *restorer) tenant(d *decoder) {
 
 func (r *restorer) entry(d *decoder) {
 	e := entry{key: d.key(), start: d.int64(), length: d.uint32()}
-	stored := storedEntry{rule: r.rules[d.uint64()], order: r.order}
-	r.order++
+	rule := r.rules[d.uint64()]
 	e.kind, e.state = d.byte(), d.byte()&(open|leads)
+	var h *held
 	if d.byte() == 1 {
-		stored.held = d.held(r.p.tenants, r.entries[e.key].held)
+		h = d.held(r.p.tenants, r.entries[e.key].held)
 	}
+	r.put(d, e, rule, h)
+}
+
+func (r *restorer) run(d *decoder) {
+	rule := r.rules[d.uint64()]
+	e := entry{length: d.uint32(), kind: kindKey, state: open | leads}
+	for len(d.b) > 0 && d.err == nil {
+		e.key = d.key()
+		e.start += d.varint()
+		r.put(d, e, rule, nil)
+	}
+}
+
+// put takes an entry, unless it cannot be right.
+func (r *restorer) put(d *decoder, e entry, rule *rule, h *held) {
 	if e.kind > kindCarry || int64(e.length) > int64(maxWindow/time.Millisecond) {
 		d.err = errTruncated
 	}
-	if stored.entry = e; d.err == nil {
-		r.entries[e.key] = stored
+	if d.err == nil {
+		r.entries[e.key] = storedEntry{entry: e, rule: rule, held: h, order: r.order}
+		r.order++
 	}
 }
 
 func (r *restorer) parcel(d *decoder) {
-	p := &parcel{id: d.id()}
+	p := &parcel{id: d.id(), recorded: true}
 	p.rule = r.rules[d.uint64()]
 	p.kind, p.led = d.byte(), d.byte() == 1
 	p.held = d.held(r.p.tenants, nil)
@@ -151,28 +171,32 @@ func (r *restorer) reservoir(d *decoder) {
 }
 
 // finish makes the state of the processor what was read. Windows go on; those that have ended meanwhile end now.
-func (r *restorer) finish() {
+// It reports whether something was taken from rules that have no place for it any more: what is stored must then be
+// replaced, or it would come back once more.
+func (r *restorer) finish() (moved bool) {
 	if r.hasSecret && r.p.cfg.KeySecret == "" {
 		r.p.secret = r.secret
 	}
 	now := r.p.now()
-	for _, stored := range r.sorted() {
-		r.p.table.restore(stored, now)
-	}
-	for _, p := range r.parcels {
+	for _, p := range r.parcels { // before the entries, of which some become parcels and must not take their identities
 		r.p.table.restoreParcel(p)
 		r.p.outlet.queue = append(r.p.outlet.queue, p)
+	}
+	for _, stored := range r.sorted() {
+		r.p.table.restore(stored, now)
+		moved = moved || stored.rule == nil
 	}
 	slices.SortFunc(r.p.outlet.queue, func(a, b *parcel) int { return cmp.Compare(a.id.start, b.id.start) })
 	samples := 0
 	for id, res := range r.reservoirs {
 		samples += len(res.samples)
-		r.restoreReservoir(r.rules[id], res, now)
+		moved = r.restoreReservoir(r.rules[id], res, now) || moved
 	}
 	if len(r.entries)+len(r.parcels)+samples > 0 {
 		r.p.set.Logger.Info("State restored", zap.Int("keys", len(r.entries)),
 			zap.Int("undelivered", len(r.parcels)), zap.Int("samples", samples))
 	}
+	return moved
 }
 
 // sorted returns the entries in the order in which they were written last.
@@ -185,8 +209,8 @@ func (r *restorer) sorted() []storedEntry {
 	return all
 }
 
-// restoreReservoir puts samples back. Those of a rule that has no reservoir any more leave now.
-func (r *restorer) restoreReservoir(to *rule, res *storedReservoir, now int64) {
+// restoreReservoir puts samples back. Those that no reservoir has a place for leave now, which it reports.
+func (r *restorer) restoreReservoir(to *rule, res *storedReservoir, now int64) bool {
 	places := make([]int, 0, len(res.samples))
 	for place := range res.samples {
 		places = append(places, place)
@@ -213,6 +237,7 @@ func (r *restorer) restoreReservoir(to *rule, res *storedReservoir, now int64) {
 		}
 		r.p.outlet.queue = append(r.p.outlet.queue, r.p.outlet.sampleOf(to, leaving, now)...)
 	}
+	return len(leaving) > 0
 }
 
 // restore puts an entry back. One whose rule is gone gives what it holds and is forgotten.
@@ -233,7 +258,7 @@ func (t *table) restore(stored storedEntry, now int64) {
 	start := min(e.start, now)
 	slot := s.insert(e.key, e.kind, stored.rule, e.length, start, true)
 	at := s.slab.at(slot)
-	at.start, at.state = start, e.state
+	at.start, at.state = start, e.state|recorded
 	s.last = max(s.last, start)
 	if e.length > 0 {
 		s.wheel.remove(slot)
@@ -243,9 +268,7 @@ func (t *table) restore(stored storedEntry, now int64) {
 		before := s.holding(at).bytes()
 		s.helds[at.held] = stored.held
 		s.bytes += stored.held.bytes() - before
-		if !stored.rule.dryRun {
-			stored.rule.stats.restore(stored.held.weight)
-		}
+		stored.rule.stats.restore(stored.held.weight)
 	}
 }
 

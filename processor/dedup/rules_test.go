@@ -228,9 +228,10 @@ func TestAskedBatchTakesEqualEvents(t *testing.T) {
 		lr.Attributes().PutStr(attr.BatchTimeout, "1s")
 	})))
 	r.pass(1100 * time.Millisecond)
-	var sizes []int64
-	for _, lr := range r.sink.all() {
-		sizes = append(sizes, intOf(t, lr, attr.BatchRecords))
+	all := r.sink.all()
+	sizes := make([]int64, len(all))
+	for i, lr := range all {
+		sizes[i] = intOf(t, lr, attr.BatchRecords)
 	}
 	require.Equal(t, []int64{5, 5, 2}, sizes)
 }

@@ -175,6 +175,7 @@ func (s *shard) post(p *parcel) {
 	for s.waiting[p.id] != nil { // only after the clock was set back over a restart
 		p.id.start++
 	}
+	s.last = max(s.last, p.id.start)
 	s.closed = append(s.closed, p)
 	s.waiting[p.id] = p
 	s.table.waiting.add(1, p.bytes())
@@ -185,7 +186,7 @@ func (s *shard) post(p *parcel) {
 func (s *shard) done(p *parcel) {
 	delete(s.waiting, p.id)
 	s.table.waiting.add(-1, -p.bytes())
-	s.changes.delivered(p.id)
+	s.changes.delivered(p)
 }
 
 // evict takes the entry used longest ago, but none with a first in flight. It reports whether there was one.
@@ -234,9 +235,7 @@ func (s *shard) insert(k key, kind uint8, r *rule, window uint32, now int64, mus
 
 func (s *shard) remove(slot uint32) {
 	e := s.slab.at(slot)
-	if e.state&gathered != 0 {
-		s.changes.gone(e)
-	}
+	s.changes.gone(e)
 	if e.held != 0 {
 		s.bytes -= s.helds[e.held].bytes()
 		s.helds[e.held] = nil

@@ -22,7 +22,8 @@ const (
 	open                 // the first has left: further events are suppressed
 	leads                // it left in the present window, so the summary's log_count includes it
 	dirty                // changed since the last write
-	gathered             // held something once: its removal must be written
+	gathered             // held something once, or was evicted: storage must forget it
+	recorded             // storage has something of it
 )
 
 // entry is 56 bytes: what a unique event costs, with eight more in the index.

@@ -19,7 +19,6 @@ type state struct {
 	p      *dedupProcessor
 	client storage.Client
 	log    *journal.Log
-	secret secret // as stored; zero where none
 }
 
 // storing holds the configurations whose state is in use. A storage holds the state of one processor by its ID, and
@@ -74,63 +73,66 @@ func (p *dedupProcessor) openState(ctx context.Context, h component.Host) error 
 		Format:   stateFormat,
 		Snapshot: s.snapshot,
 		Collect:  s.collect,
+		Live:     s.p.table.storedBytes,
 		Logger:   p.set.Logger,
 	}, restored.apply)
 	if err != nil {
 		return fmt.Errorf("storage: %w", err)
 	}
-	restored.finish()
+	if restored.finish() {
+		if err := s.log.Reset(ctx); err != nil {
+			return fmt.Errorf("storage: %w", err)
+		}
+	}
 	s.log.Append(encodeSecret(nil, p.secret))
 	return nil
 }
 
-// collect appends what has changed since the last write.
-func (s *state) collect(append func(record []byte)) {
-	var buf []byte
+// collect puts what has changed since the last write.
+func (s *state) collect(put func(record []byte)) {
+	var r records
 	for _, t := range s.p.tenants.unwritten() {
-		buf = encodeTenant(buf[:0], t)
-		append(buf)
+		r.add(encodeTenant(r.buf, t))
 	}
 	for _, shard := range s.p.table.shards {
-		buf = shard.write(append, buf)
-	}
-	for _, r := range s.p.rules {
-		if r.reservoir != nil {
-			r.reservoir.write(r.id, append)
+		shard.encodeChanges(&r)
+		for record := range r.drain() {
+			put(record)
 		}
+	}
+	for _, rule := range s.p.rules {
+		if rule.reservoir != nil {
+			rule.reservoir.encodeChanges(&r, rule.id)
+		}
+	}
+	for record := range r.drain() {
+		put(record)
 	}
 }
 
 // snapshot emits all that there is, a shard at a time.
 func (s *state) snapshot(emit func(record []byte) error) error {
-	if err := emit(encodeSecret(nil, s.p.secret)); err != nil {
-		return err
-	}
+	var r records
+	r.add(encodeSecret(r.buf, s.p.secret))
 	for _, t := range s.p.tenants.list() {
-		if err := emit(encodeTenant(nil, t)); err != nil {
-			return err
-		}
+		r.add(encodeTenant(r.buf, t))
 	}
-	var buf []byte
-	var lengths []int
 	for _, shard := range s.p.table.shards {
-		buf, lengths = shard.image(buf[:0], lengths[:0])
-		rest := buf
-		for _, n := range lengths {
-			if err := emit(rest[:n]); err != nil {
-				return err
-			}
-			rest = rest[n:]
-		}
-	}
-	for _, r := range s.p.rules {
-		if r.reservoir == nil {
-			continue
-		}
-		for _, record := range r.reservoir.image(r.id) {
+		shard.encodeAll(&r)
+		for record := range r.drain() {
 			if err := emit(record); err != nil {
 				return err
 			}
+		}
+	}
+	for _, rule := range s.p.rules {
+		if rule.reservoir != nil {
+			rule.reservoir.encodeAll(&r, rule.id)
+		}
+	}
+	for record := range r.drain() {
+		if err := emit(record); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -148,31 +150,30 @@ func (s *state) close(ctx context.Context) error {
 	return err
 }
 
-// write appends what has changed since the last write.
-func (r *reservoir) write(rule uint64, append func(record []byte)) {
+// encodeChanges encodes what has changed since the last call.
+func (r *reservoir) encodeChanges(to *records, rule uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.changed) == 0 && !r.emptied {
 		return
 	}
 	if r.emptied {
-		append(encodeReservoir(nil, rule, 0, 0, 0))
+		to.add(encodeReservoir(to.buf, rule, 0, 0, 0))
 		r.emptied = false
 	}
 	for place := range r.changed {
-		append(encodeSample(nil, rule, place, &r.samples[place]))
+		to.add(encodeSample(to.buf, rule, place, &r.samples[place]))
 	}
 	clear(r.changed)
-	append(encodeReservoir(nil, rule, r.seen, r.end, len(r.samples)))
+	to.add(encodeReservoir(to.buf, rule, r.seen, r.end, len(r.samples)))
 }
 
-// image returns all that the reservoir holds.
-func (r *reservoir) image(rule uint64) [][]byte {
+// encodeAll encodes all that the reservoir holds.
+func (r *reservoir) encodeAll(to *records, rule uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	records := make([][]byte, 0, len(r.samples)+1)
 	for place := range r.samples {
-		records = append(records, encodeSample(nil, rule, place, &r.samples[place]))
+		to.add(encodeSample(to.buf, rule, place, &r.samples[place]))
 	}
-	return append(records, encodeReservoir(nil, rule, r.seen, r.end, len(r.samples)))
+	to.add(encodeReservoir(to.buf, rule, r.seen, r.end, len(r.samples)))
 }

@@ -128,6 +128,18 @@ func (t *table) size() (keys, bytes int64) {
 	return keys, bytes
 }
 
+// storedBytes returns about what a snapshot of the table takes.
+func (t *table) storedBytes() int64 {
+	keys, bytes := int64(0), t.waiting.bytes.Load()
+	for _, s := range t.shards {
+		s.mu.Lock()
+		keys += int64(s.index.used)
+		bytes += s.bytes
+		s.mu.Unlock()
+	}
+	return keys*runBytes + bytes
+}
+
 // backlog bounds what waits to be delivered.
 type backlog struct {
 	maxRecords, maxBytes int64
