@@ -106,6 +106,8 @@ var modes = map[string][]string{
 	"daemonset":  {"--set", "mode=daemonset"},
 	"host":       {"--set", "mode=daemonset", "--set", "daemonset.host=true"},
 	"gateway":    {"--set", "mode=gateway"},
+	"sender": {"--set", "mode=sidecar", "--set", "application.image=shop:1", "--set", "image.repository=foundation-agent-node",
+		"--set", "overlays={to-gateways.yaml}", "--set-json", `env=[{"name":"FOUNDATION_GATEWAYS","value":"gateway.observability.svc"}]`},
 	"everything": {"--set", "mode=gateway", "--set-json", `config=[{"service":{"telemetry":{"logs":{"level":"debug"}}}}]`, "--set", "export.headersSecret=headers", "--set", "gateway.storage.storageClassName=fast", "--set", "resources.limits.memory=2Gi"},
 }
 

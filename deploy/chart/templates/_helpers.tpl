@@ -31,6 +31,9 @@ args:
   {{- if and (eq .Values.mode "daemonset") .Values.daemonset.host }}
   - --config=/etc/foundation-agent/host.yaml
   {{- end }}
+  {{- range .Values.overlays }}
+  - --config=/etc/foundation-agent/{{ . }}
+  {{- end }}
   {{- range $i, $_ := .Values.config }}
   - --config=/etc/foundation-agent-overlays/{{ $i }}.yaml
   {{- end }}
