@@ -102,10 +102,10 @@ func helm(t *testing.T, args ...string) string {
 }
 
 var modes = map[string][]string{
-	"sidecar":    {"--set", "mode=sidecar", "--set", "application.image=shop:1", "--set-json", `application.ports=[{"containerPort":8080}]`},
-	"daemonset":  {"--set", "mode=daemonset"},
-	"host":       {"--set", "mode=daemonset", "--set", "daemonset.host=true"},
-	"gateway":    {"--set", "mode=gateway"},
+	"sidecar":   {"--set", "mode=sidecar", "--set", "application.image=shop:1", "--set-json", `application.ports=[{"containerPort":8080}]`},
+	"daemonset": {"--set", "mode=daemonset"},
+	"host":      {"--set", "mode=daemonset", "--set", "daemonset.host=true"},
+	"gateway":   {"--set", "mode=gateway"},
 	"sender": {"--set", "mode=sidecar", "--set", "application.image=shop:1", "--set", "image.repository=foundation-agent-node",
 		"--set", "overlays={to-gateways.yaml}", "--set-json", `env=[{"name":"FOUNDATION_GATEWAYS","value":"gateway.observability.svc"}]`},
 	"everything": {"--set", "mode=gateway", "--set-json", `config=[{"service":{"telemetry":{"logs":{"level":"debug"}}}}]`, "--set", "export.headersSecret=headers", "--set", "gateway.storage.storageClassName=fast", "--set", "resources.limits.memory=2Gi"},
