@@ -18,7 +18,9 @@ func TestTablesStayBelowTheMemoryLimit(t *testing.T) {
 			},
 		})
 	}
-	mib := func(limit, spike int) map[string]any { return map[string]any{"limit_mib": limit, "spike_limit_mib": spike} }
+	mib := func(limit, spike int) map[string]any {
+		return map[string]any{"limit_mib": limit, "spike_limit_mib": spike}
+	}
 	require.NoError(t, refuseOverCommit(conf(mib(400, 80), nil, nil)), "256 and 64 MiB by default")
 	err := refuseOverCommit(conf(mib(399, 80), nil, nil))
 	require.ErrorContains(t, err, "extensions::open_spans::max_mib (256 MiB) and processors::event_dedup/a::max_bytes (64 MiB)")
