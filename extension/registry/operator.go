@@ -28,6 +28,7 @@ var (
 	_ operator.Rebuilder = table{}
 	_ operator.Cleaner   = table{}
 	_ operator.Ensurer   = table{}
+	_ operator.Previewer = table{}
 )
 
 // OperatorTables implements operator.Tables.
@@ -48,6 +49,17 @@ func (t table) Info() operator.TableInfo {
 			"enabled": i.Enabled, "unresponsive": i.Unresponsive, "death_watch": i.DeathWatch,
 			"recent_downs": i.RecentDowns, "watchers": i.Watchers,
 		},
+	}
+}
+
+// Preview implements operator.Previewer: what is recorded in shadow is what would be answered.
+func (t table) Preview() operator.Preview {
+	i := t.info()
+	return operator.Preview{
+		Flag: t.cfg.Flag,
+		Summary: fmt.Sprintf("%d agents (%d bytes) would be answered for; %d reads were answered registry_disabled so far, which callers served from their local path",
+			i.Entries, i.Bytes, i.ShadowReads),
+		Detail: map[string]any{"agents": i.Entries, "bytes": i.Bytes, "shadow_reads": i.ShadowReads, "shadow_writes": i.ShadowWrites},
 	}
 }
 

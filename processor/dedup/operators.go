@@ -17,6 +17,7 @@ var (
 	_ operator.Rebuilder = keysTable{}
 	_ operator.Cleaner   = keysTable{}
 	_ operator.Ensurer   = keysTable{}
+	_ operator.Previewer = keysTable{}
 )
 
 func (t keysTable) Name() string             { return t.p.set.ID.String() + "/keys" }

@@ -42,7 +42,8 @@ type dedupProcessor struct {
 	plans   sync.Pool
 	planID  atomic.Uint32
 
-	flag flag.Handle
+	flag    flag.Handle
+	preview *preview // of the rules, while the flag is off
 
 	stripped atomic.Int64
 	unkeyed  atomic.Int64
@@ -75,6 +76,9 @@ func newProcessor(set processor.Settings, cfg *Config, next consumer.Logs) (*ded
 		p.rules = append(p.rules, r)
 	}
 	var err error
+	if p.preview, err = newPreview(configured, set.TelemetrySettings); err != nil {
+		return nil, err
+	}
 	if p.trust, err = newTrust(cfg.Trust); err != nil {
 		return nil, err
 	}
@@ -106,11 +110,14 @@ func (p *dedupProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	}
 	plan.now, plan.id = p.now(), p.planID.Add(1)
 
-	rules := p.rules
+	rules, trusted := p.rules, p.trust.of(ctx)
 	if !p.flag.Enabled() {
 		rules = nil // what is held drains; new records pass
+		if p.preview.asked(plan.now) {
+			p.foresee(ctx, ld, plan, trusted)
+		}
 	}
-	plan.prepare(ctx, ld, rules, p.table, p.trust.of(ctx))
+	plan.prepare(ctx, ld, rules, p.table, trusted)
 	plan.decide(p.table)
 	plan.choose(p.table)
 	if plan.copied || plan.edited && plan.passing > 0 {
@@ -131,6 +138,15 @@ func (p *dedupProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	}
 	p.count(plan)
 	return err
+}
+
+// foresee looks at a batch beside its way.
+func (p *dedupProcessor) foresee(ctx context.Context, ld plog.Logs, carriedOut *plan, trusted bool) {
+	aside := p.plans.Get().(*plan)
+	defer p.release(aside)
+	aside.tenant, aside.now = carriedOut.tenant, carriedOut.now
+	p.preview.observe(ctx, ld, aside, p.table, trusted)
+	carriedOut.stripped += aside.stripped // it has read the records first
 }
 
 // count adds what a plan did to the totals.

@@ -181,7 +181,7 @@ func (p *person) stage5Enforcement() {
 	p.as("/v1/events", legacy)
 	p.record("old.path", has("foundation.violation", "legacy"))
 	assert.Contains(p, p.refused(exitUnhealthy, "migrate", "verify"), "worker-1 sends legacy records")
-	assert.Contains(p, p.do("migrate", "preview"), "would refuse what it has counted: 1 records of 1 senders")
+	assert.Contains(p, p.do("migrate", "preview", "--for", "100ms"), "would refuse what it has counted: 1 records of 1 senders")
 	p.advance("5") // once the violations have ceased
 	status, answer := p.agent.Post("/v1/events", "application/x-ndjson", `{"name":"old.path","metadata":{"foundation.legacy":true}}`+"\n"+`{"name":"new.path"}`)
 	require.Equal(p, http.StatusAccepted, status)

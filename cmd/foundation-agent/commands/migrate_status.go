@@ -198,16 +198,25 @@ func parseTime(text string) (time.Time, error) {
 
 func migratePreview(o *options) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "preview",
-		Short:   "Show what the next stage would do to the traffic now passing",
-		Example: "  foundation-agent migrate preview\n  foundation-agent migrate preview --stage 4b",
+		Use:   "preview",
+		Short: "Show what the next stage would do to the traffic now passing",
+		Long: "Show what the next stage would do to the traffic now passing: components look at it for --for, and for a " +
+			"minute more, in which asking again tells of all of it.",
+		Example: "  foundation-agent migrate preview --for 1s\n  foundation-agent migrate preview --stage 4b --for 1s",
 		Args:    usage(cobra.NoArgs),
 	}
 	stage := cmd.Flags().String("stage", "", "stage to look at; the next one where absent")
+	watch := cmd.Flags().Duration("for", 5*time.Second, "how long to look at the traffic")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		query := url.Values{}
 		if *stage != "" {
 			query.Set("stage", *stage)
+		}
+		if _, err := o.get(cmd, "/v1/migration/preview", query); err != nil {
+			return err
+		}
+		if err := pause(cmd.Context(), *watch); err != nil { // the question began the look
+			return err
 		}
 		answer, err := o.get(cmd, "/v1/migration/preview", query)
 		if err != nil {
