@@ -22,7 +22,7 @@ func TestShippedConfigurations(t *testing.T) {
 		{"gateway.yaml"},
 		{"gateway.yaml", "stages.yaml"},
 	}
-	for stage := 0; stage <= 5; stage++ {
+	for stage := range 6 {
 		sets = append(sets, []string{"sidecar.yaml", fmt.Sprintf("stage-%d.yaml", stage)})
 	}
 	for _, set := range sets {

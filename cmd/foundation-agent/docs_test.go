@@ -91,14 +91,14 @@ func TestDocumentation(t *testing.T) {
 				require.Equal(t, want, code, "%s\n%s", script, out)
 			}
 			if filepath.Base(file) == "README.md" {
-				requireExamplesTold(t, backend)
+				requireExamplesTold(backend)
 			}
 		})
 	}
 }
 
 // requireExamplesTold waits for what the README says of its examples.
-func requireExamplesTold(t *testing.T, backend *agenttest.Backend) {
+func requireExamplesTold(backend *agenttest.Backend) {
 	backend.WaitLogs("a flood's summary, and a record with its context", func(records []agenttest.LogRecord) bool {
 		var counted float64
 		var withContext bool

@@ -59,7 +59,7 @@ service:
 
 // resolver is the YAML that names the gateways to senders, in place of DNS.
 func (f *tier) resolver() string {
-	var hosts []string
+	hosts := make([]string, 0, len(f.gateways))
 	for _, g := range f.gateways {
 		hosts = append(hosts, g.endpoint)
 	}
