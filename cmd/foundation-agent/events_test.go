@@ -141,23 +141,13 @@ func TestTelemetrygenArrives(t *testing.T) {
 
 // An application with the OpenTelemetry JavaScript SDK from npm.
 func TestJavaScriptSDK(t *testing.T) {
-	npm, err := exec.LookPath("npm")
-	if err != nil {
-		t.Skip("npm is not installed: make test-tools installs it")
-	}
-	dir := t.TempDir()
-	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "otel-js"))))
-	install := exec.Command(npm, "ci", "--no-audit", "--no-fund")
-	install.Dir = dir
-	out, err := install.CombinedOutput()
-	require.NoError(t, err, string(out))
-
+	dir := npmInstall(t)
 	backend := agenttest.StartBackend(t)
 	a := agenttest.Start(t, agenttest.Options{Args: exportTo(t, backend, 2*time.Second)})
 	client := exec.Command("node", "client.mjs")
 	client.Dir = dir
 	client.Env = append(os.Environ(), "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+a.OTLPHTTP)
-	out, err = client.CombinedOutput()
+	out, err := client.CombinedOutput()
 	require.NoError(t, err, string(out))
 
 	backend.WaitSpans("the span", func(spans []agenttest.Span) bool { return len(spans) == 1 })
@@ -178,6 +168,50 @@ func TestJavaScriptSDK(t *testing.T) {
 	passed, _ := events(backend.Logs(), "payment.declined")
 	require.Len(t, passed, 1)
 	a.Stop()
+}
+
+// The same page's flags: OpenFeature from npm, by OFREP on the applications' door.
+func TestJavaScriptFlags(t *testing.T) {
+	dir := npmInstall(t)
+	flags := filepath.Join(t.TempDir(), "flags.json")
+	require.NoError(t, os.WriteFile(flags, []byte(`{"flags": {"use_ets_sampled_events": {"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "on"}}}`), 0o600))
+	a := agenttest.Start(t, agenttest.Options{Args: []string{"--config", "yaml:extensions::feature_flags::files: [" + flags + "]",
+		"--config", "yaml:receivers::foundation::mount: [agent_registry, feature_flags]",
+		"--config", "yaml:service::extensions: [file_storage, health_check, agent_registry, open_spans, control, feature_flags]"}})
+	client := exec.Command("node", "flags.mjs")
+	client.Dir = dir
+	client.Env = append(os.Environ(), "OFREP_ENDPOINT=http://"+a.Door)
+	out, err := client.CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Equal(t, "on\n", string(out))
+	a.Stop()
+}
+
+// What docs/any-sdk.md shows is what the tests above run.
+func TestJavaScriptPage(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(agenttest.Root(), "docs", "any-sdk.md"))
+	require.NoError(t, err)
+	for _, name := range []string{"client.mjs", "flags.mjs"} {
+		code, err := os.ReadFile(filepath.Join("testdata", "otel-js", name))
+		require.NoError(t, err)
+		require.Contains(t, string(page), "```js\n"+string(code)+"```\n", name)
+	}
+}
+
+// npmInstall installs the packages of testdata/otel-js and returns the folder.
+func npmInstall(t *testing.T) string {
+	t.Helper()
+	npm, err := exec.LookPath("npm")
+	if err != nil {
+		t.Skip("npm is not installed: make test-tools installs it")
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "otel-js"))))
+	install := exec.Command(npm, "ci", "--no-audit", "--no-fund")
+	install.Dir = dir
+	out, err := install.CombinedOutput()
+	require.NoError(t, err, string(out))
+	return dir
 }
 
 // number is a value as float64, whichever numeric type it has.

@@ -15,7 +15,9 @@ defmodule FoundationAgent do
 
   @doc "Registers a process under an id. Options: `:metadata`, `:labels`."
   @spec register(atom() | String.t(), pid(), keyword()) ::
-          :ok | {:error, :already_registered | :reserved | :not_alive | {code :: String.t(), message :: String.t()}}
+          :ok
+          | {:error,
+             :already_registered | :reserved | :not_alive | {code :: String.t(), message :: String.t()}}
   def register(id, pid \\ self(), options \\ []) do
     Registry.register(id, pid, Map.new(options[:metadata] || %{}), Map.new(options[:labels] || %{}))
   end
@@ -47,7 +49,8 @@ defmodule FoundationAgent do
   Emits an event at most once in `interval` milliseconds, by its name and `dedup_key` (its metadata where it has
   none). `:suppressed` is said on the local path only: else the agent decides.
   """
-  @spec emit_once_per(Events.name(), pos_integer(), map(), map(), keyword()) :: :ok | :suppressed | {:error, :dropped}
+  @spec emit_once_per(Events.name(), pos_integer(), map(), map(), keyword()) ::
+          :ok | :suppressed | {:error, :dropped}
   def emit_once_per(name, interval, measurements \\ %{}, metadata \\ %{}, options \\ []) do
     Events.once_per(name, interval, measurements, metadata, options)
   end
@@ -85,7 +88,8 @@ defmodule FoundationAgent do
   def start_span(name, attributes \\ %{}, options \\ []), do: Spans.start(name, attributes, options)
 
   @doc "Ends a span of this process; without an id the innermost."
-  @spec end_span(String.t() | nil, nil | :ok | :error | {:error, String.t()}, map()) :: :ok | {:error, :not_found}
+  @spec end_span(String.t() | nil, nil | :ok | :error | {:error, String.t()}, map()) ::
+          :ok | {:error, :not_found}
   def end_span(id \\ nil, status \\ nil, attributes \\ %{}), do: Spans.finish(id, status, attributes)
 
   @doc "Runs a function in a span. What it raises, throws or exits with is recorded, and goes on."
@@ -100,7 +104,13 @@ defmodule FoundationAgent do
         exception = Exception.format_banner(kind, reason, __STACKTRACE__)
         stacktrace = Exception.format_stacktrace(__STACKTRACE__)
         type = if is_exception(reason), do: inspect(reason.__struct__), else: to_string(kind)
-        details = %{"exception.type" => type, "exception.message" => exception, "exception.stacktrace" => stacktrace}
+
+        details = %{
+          "exception.type" => type,
+          "exception.message" => exception,
+          "exception.stacktrace" => stacktrace
+        }
+
         Spans.update(id, {:event, "exception", System.os_time(:nanosecond), details})
         end_span(id, {:error, exception})
         :erlang.raise(kind, reason, __STACKTRACE__)
@@ -160,7 +170,9 @@ defmodule FoundationAgent do
     end
   end
 
-  defp parent(<<"00-", trace_id::binary-size(32), "-", span_id::binary-size(16), "-", _::binary>>), do: {trace_id, span_id}
+  defp parent(<<"00-", trace_id::binary-size(32), "-", span_id::binary-size(16), "-", _::binary>>),
+    do: {trace_id, span_id}
+
   defp parent(_), do: nil
 
   # Error context

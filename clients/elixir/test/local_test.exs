@@ -41,9 +41,15 @@ defmodule FoundationAgent.LocalTest do
   end
 
   test "what a process held is forgotten when it ends" do
-    {pid, ref} = spawn_monitor(fn -> FoundationAgent.set_context(%{a: 1}) && FoundationAgent.start_span("s") end)
+    {pid, ref} =
+      spawn_monitor(fn -> FoundationAgent.set_context(%{a: 1}) && FoundationAgent.start_span("s") end)
+
     assert_receive {:DOWN, ^ref, _, _, _}
-    wait_until(fn -> FoundationAgent.Contexts.get(pid) == %{} and FoundationAgent.Spans.current_ids(pid) == nil end)
+
+    wait_until(fn ->
+      FoundationAgent.Contexts.get(pid) == %{} and FoundationAgent.Spans.current_ids(pid) == nil
+    end)
+
     wait_until(fn -> :ets.lookup(FoundationAgent.Processes, pid) == [] end)
   end
 
@@ -72,7 +78,9 @@ defmodule FoundationAgent.LocalTest do
 
       Task.async(fn ->
         FoundationAgent.with_propagated_context(propagation, fn ->
-          FoundationAgent.with_span("b", fn -> assert FoundationAgent.current_span().parent_span_id == a.span_id end)
+          FoundationAgent.with_span("b", fn ->
+            assert FoundationAgent.current_span().parent_span_id == a.span_id
+          end)
         end)
 
         FoundationAgent.with_span("c", fn -> assert FoundationAgent.current_span().parent_span_id == nil end)
@@ -84,19 +92,39 @@ defmodule FoundationAgent.LocalTest do
   end
 
   test "once per: one of many callers, and again later" do
-    answers = 1..50 |> Enum.map(fn _ -> Task.async(fn -> FoundationAgent.emit_once_per("e", 200, %{}, %{dedup_key: "k"}) end) end) |> Task.await_many()
+    answers =
+      1..50
+      |> Enum.map(fn _ ->
+        Task.async(fn -> FoundationAgent.emit_once_per("e", 200, %{}, %{dedup_key: "k"}) end)
+      end)
+      |> Task.await_many()
+
     assert Enum.count(answers, &(&1 == :ok)) == 1
     assert :ok = FoundationAgent.emit_once_per("e", 200, %{}, %{dedup_key: "other"})
     wait_until(fn -> FoundationAgent.emit_once_per("e", 200, %{}, %{dedup_key: "k"}) == :ok end)
   end
 
   test "batches: full ones at once, others in time, none twice" do
-    1..20 |> Enum.map(fn _ -> Task.async(fn -> for(_ <- 1..50, do: FoundationAgent.emit_batched("b", %{n: 1}, %{}, size: 100, timeout: 60_000)) end) end) |> Task.await_many()
+    1..20
+    |> Enum.map(fn _ ->
+      Task.async(fn ->
+        for(_ <- 1..50, do: FoundationAgent.emit_batched("b", %{n: 1}, %{}, size: 100, timeout: 60_000))
+      end)
+    end)
+    |> Task.await_many()
+
     assert FoundationAgent.stats().door.queued == 10
     FoundationAgent.emit_batched("late", %{n: 1}, %{}, timeout: 50)
     wait_until(fn -> FoundationAgent.stats().door.queued == 11 end)
-    lines = for {_, {:line, json}, _} <- FoundationAgent.Queue.peek(:door, 100, 1_000_000), do: elem(FoundationAgent.JSON.decode(json), 1)
-    assert Enum.map(lines, & &1["measurements"]) |> Enum.frequencies() == %{%{"n" => 100, "records" => 100} => 10, %{"n" => 1, "records" => 1} => 1}
+
+    lines =
+      for {_, {:line, json}, _} <- FoundationAgent.Queue.peek(:door, 100, 1_000_000),
+          do: elem(FoundationAgent.JSON.decode(json), 1)
+
+    assert Enum.map(lines, & &1["measurements"]) |> Enum.frequencies() == %{
+             %{"n" => 100, "records" => 100} => 10,
+             %{"n" => 1, "records" => 1} => 1
+           }
   end
 
   test "flags that were never seen have their defaults" do
@@ -108,7 +136,9 @@ defmodule FoundationAgent.LocalTest do
   test "log records gain the context and the trace as metadata, their own win" do
     FoundationAgent.set_context(%{request_id: "r", user: 1})
     FoundationAgent.start_span("s")
-    assert %{request_id: "r", user: 2, trace_id: _, span_id: _, error_context: %{user: 1}} = FoundationAgent.LogFilter.enrich(%{user: 2})
+
+    assert %{request_id: "r", user: 2, trace_id: _, span_id: _, error_context: %{user: 1}} =
+             FoundationAgent.LogFilter.enrich(%{user: 2})
   end
 
   test "a full queue drops, counts, and blocks nobody" do
@@ -130,7 +160,20 @@ defmodule FoundationAgent.LocalTest do
   end
 
   test "any term may be metadata" do
-    for value <- [self(), make_ref(), {1, 2}, <<255>>, fn -> 1 end, [1 | 2], %{{1} => 2}, ~D[2026-11-22], 1.5e300, -0.0, [a: 1], "\u2028\"\\\n\0"] do
+    for value <- [
+          self(),
+          make_ref(),
+          {1, 2},
+          <<255>>,
+          fn -> 1 end,
+          [1 | 2],
+          %{{1} => 2},
+          ~D[2026-11-22],
+          1.5e300,
+          -0.0,
+          [a: 1],
+          "\u2028\"\\\n\0"
+        ] do
       assert :ok = FoundationAgent.emit_event("e", %{odd: value}, %{value: value})
       FoundationAgent.with_span("s", %{value: value}, fn -> :ok end)
       FoundationAgent.set_context(%{value: value})
@@ -143,7 +186,9 @@ defmodule FoundationAgent.LocalTest do
 
   test "wrong options are named" do
     for {key, value} <- [agent_id: "", batch_delay: -1, no_such: 1, labels: [], logger_metadata: 1] do
-      assert_raise ArgumentError, ~r/#{key}.*#{Regex.escape(inspect(value))}.*/, fn -> FoundationAgent.Config.new([{key, value}]) end
+      assert_raise ArgumentError, ~r/#{key}.*#{Regex.escape(inspect(value))}.*/, fn ->
+        FoundationAgent.Config.new([{key, value}])
+      end
     end
   end
 end

@@ -31,7 +31,12 @@ defmodule FoundationAgent.ProcessDictTest do
     assert uses |> Enum.map(& &1.function) |> Enum.uniq() ==
              ~w(A.plain/0 A.piped/1 A.captured/0 A.aliased/0 A.erlang/0 A.erlang_alias/0 A.applied/0 A.others/1 A.full/0 A.guarded/1 A.Imports.imported/0)
 
-    assert hd(uses) == %ProcessDict{file: Path.join(dir, "a.ex"), line: 4, call: "Process.put", function: "A.plain/0"}
+    assert hd(uses) == %ProcessDict{
+             file: Path.join(dir, "a.ex"),
+             line: 4,
+             call: "Process.put",
+             function: "A.plain/0"
+           }
   end
 
   test "Elixir: what only looks like it", %{tmp_dir: dir} do
@@ -59,12 +64,23 @@ defmodule FoundationAgent.ProcessDictTest do
       get(K) -> maps:get(K, #{}).
       ''')
 
-    assert Enum.map(uses, &{&1.line, &1.call, &1.function}) == [{3, "erlang:put", "c:a/0"}, {3, "erlang:erase", "c:a/0"}, {3, "erlang:get", "c:a/0"}]
+    assert Enum.map(uses, &{&1.line, &1.call, &1.function}) == [
+             {3, "erlang:put", "c:a/0"},
+             {3, "erlang:erase", "c:a/0"},
+             {3, "erlang:get", "c:a/0"}
+           ]
   end
 
   test "the task: what is allowed, what is idle, what is broken", %{tmp_dir: dir} do
     Mix.shell(Mix.Shell.Process)
-    file = write(dir, "lib/d.ex", "defmodule D do\n  def a, do: Process.get(:a)\n  def b, do: Process.get(:b)\nend")
+
+    file =
+      write(
+        dir,
+        "lib/d.ex",
+        "defmodule D do\n  def a, do: Process.get(:a)\n  def b, do: Process.get(:b)\nend"
+      )
+
     task = Mix.Tasks.FoundationAgent.ProcessDict
 
     assert_raise Mix.Error, ~r/2 uses/, fn -> task.run([dir]) end

@@ -28,19 +28,35 @@ defmodule FoundationAgent.RestartTest do
     send(load.pid, :stop)
     {sent, dropped} = Task.await(load)
     :ok = FoundationAgent.flush(60_000)
+    wait_until(fn -> FoundationAgent.stats().door.queued == 0 end)
     stats = FoundationAgent.stats().door
     IO.puts("\n20 restarts: #{MapSet.size(sent)} events sent, #{dropped} dropped, #{inspect(stats)}")
     assert dropped > 0
-    assert stats.queued == 0 and stats.rejected == 0 and stats.dropped == dropped
+    assert stats.rejected == 0 and stats.dropped == dropped
 
-    wait_until(fn -> backend |> Backend.events("load") |> MapSet.new(& &1["attributes"]["n"]) == sent end, 30_000)
-    wait_until(fn -> backend |> Backend.events("foundation.client.dropped") |> Enum.map(& &1["attributes"]["measurement.count"]) |> Enum.sum() == dropped end)
+    wait_until(
+      fn -> backend |> Backend.events("load") |> MapSet.new(& &1["attributes"]["n"]) == sent end,
+      30_000
+    )
+
+    wait_until(fn -> reported(backend) == dropped end)
 
     {processes, ports, atoms, tables} = before
     {processes_now, ports_now, atoms_now, tables_now} = resources()
     assert processes_now <= processes + 3 and ports_now <= ports + 1 and tables_now == tables
     assert atoms_now - atoms < 500
     assert FoundationAgent.Queue.memory(:door) < 100_000
+  end
+
+  # An answer that a kill took away has its report come twice; its key says so.
+  defp reported(backend) do
+    reports =
+      backend
+      |> Backend.events("foundation.client.dropped")
+      |> Enum.map(& &1["attributes"])
+      |> Enum.uniq_by(& &1["dedup_key"])
+
+    reports |> Enum.map(& &1["measurement.count"]) |> Enum.sum()
   end
 
   # Returns the numbers of the events that were taken in, and how many were dropped.
@@ -57,7 +73,8 @@ defmodule FoundationAgent.RestartTest do
   end
 
   defp resources do
-    {:erlang.system_info(:process_count), length(Port.list()), :erlang.system_info(:atom_count), length(:ets.all())}
+    {:erlang.system_info(:process_count), length(Port.list()), :erlang.system_info(:atom_count),
+     length(:ets.all())}
   end
 
   describe "with flags" do
@@ -72,10 +89,19 @@ defmodule FoundationAgent.RestartTest do
     test "off: registrations in shadow, complete spans, contexts and once-per here", %{backend: backend} do
       assert :ok = FoundationAgent.register(:worker)
       assert {:ok, %{from: :local}} = FoundationAgent.get(:worker)
-      FoundationAgent.with_context(%{a: 1}, fn -> FoundationAgent.with_span("whole", fn -> FoundationAgent.with_span("inner", fn -> :ok end) end) end)
+
+      FoundationAgent.with_context(%{a: 1}, fn ->
+        FoundationAgent.with_span("whole", fn -> FoundationAgent.with_span("inner", fn -> :ok end) end)
+      end)
+
       assert [:ok, :suppressed] = for(_ <- 1..2, do: FoundationAgent.emit_once_per("once", 60_000))
       assert :ok = FoundationAgent.flush()
-      spans = wait_until(fn -> if(length(Backend.spans(backend)) == 2, do: Map.new(Backend.spans(backend), &{&1["name"], &1})) end)
+
+      spans =
+        wait_until(fn ->
+          if(length(Backend.spans(backend)) == 2, do: Map.new(Backend.spans(backend), &{&1["name"], &1}))
+        end)
+
       assert spans["inner"]["parentSpanId"] == spans["whole"]["spanId"]
       assert FoundationAgent.stats().door.rejected == 0
     end
@@ -100,7 +126,10 @@ defmodule FoundationAgent.RestartTest do
     end
 
     defp spans_until(task, count) do
-      FoundationAgent.with_span("outer", fn -> FoundationAgent.with_span("inner", fn -> Process.sleep(5) end) end)
+      FoundationAgent.with_span("outer", fn ->
+        FoundationAgent.with_span("inner", fn -> Process.sleep(5) end)
+      end)
+
       if Task.yield(task, 0), do: count + 1, else: spans_until(task, count + 1)
     end
 
@@ -115,11 +144,15 @@ defmodule FoundationAgent.RestartTest do
       FoundationAgent.end_span()
       assert FoundationAgent.enabled?(hd(@spans))
       AgentProcess.run(agent)
-      wait_until(fn -> length(Backend.spans(backend)) >= 2 end, 30_000)
-      Process.sleep(3000)
-      IO.inspect(Backend.spans(backend))
-      IO.inspect(FoundationAgent.stats())
-      spans =  Map.new(Backend.spans(backend), &{&1["name"], &1})
+
+      spans =
+        wait_until(
+          fn ->
+            if(length(Backend.spans(backend)) == 2, do: Map.new(Backend.spans(backend), &{&1["name"], &1}))
+          end,
+          30_000
+        )
+
       assert spans["meanwhile"]["parentSpanId"] == spans["survivor"]["spanId"]
       assert spans["survivor"]["status"]["code"] in [nil, 0]
     end
@@ -142,13 +175,29 @@ defmodule FoundationAgent.RestartTest do
     """
 
     elixir = System.find_executable("elixir")
-    port = Port.open({:spawn_executable, elixir}, [:binary, :exit_status, args: ["-pa", Application.app_dir(:foundation_agent, "ebin"), "-e", script]])
+
+    port =
+      Port.open({:spawn_executable, elixir}, [
+        :binary,
+        :exit_status,
+        args: ["-pa", Application.app_dir(:foundation_agent, "ebin"), "-e", script]
+      ])
+
     {:os_pid, os_pid} = Port.info(port, :os_pid)
     assert_receive {^port, {:data, "open\n"}}, 60_000
     System.cmd("kill", ["-KILL", "#{os_pid}"])
 
-    spans = wait_until(fn -> if(length(Backend.spans(backend)) == 3, do: Map.new(Backend.spans(backend), &{&1["name"], &1})) end, 30_000)
-    assert spans["three"]["parentSpanId"] == spans["two"]["spanId"] and spans["two"]["parentSpanId"] == spans["one"]["spanId"]
+    spans =
+      wait_until(
+        fn ->
+          if(length(Backend.spans(backend)) == 3, do: Map.new(Backend.spans(backend), &{&1["name"], &1}))
+        end,
+        30_000
+      )
+
+    assert spans["three"]["parentSpanId"] == spans["two"]["spanId"] and
+             spans["two"]["parentSpanId"] == spans["one"]["spanId"]
+
     assert spans["three"]["attributes"]["step"] == 3
 
     for {_, span} <- spans do

@@ -59,7 +59,8 @@ defmodule FoundationAgent.Batches do
     Map.merge(sums, measurements, fn _, a, b -> if is_number(a) and is_number(b), do: a + b, else: b end)
   end
 
-  defp send_out({{name, _}, count, sums, metadata, _}), do: Events.put(name, Map.put(sums, "records", count), metadata, [])
+  defp send_out({{name, _}, count, sums, metadata, _}),
+    do: Events.put(name, Map.put(sums, "records", count), metadata, [])
 
   @doc false
   def create_table, do: :ets.new(@table, [:set, :public, :named_table, write_concurrency: true])
@@ -77,7 +78,8 @@ defmodule FoundationAgent.Batches do
   end
 
   @impl true
-  def terminate(_, _), do: for({key, _, _, _, _} <- :ets.tab2list(@table), row <- :ets.take(@table, key), do: send_out(row))
+  def terminate(_, _),
+    do: for({key, _, _, _, _} <- :ets.tab2list(@table), row <- :ets.take(@table, key), do: send_out(row))
 
   defp send_due(now) do
     for key <- :ets.select(@table, [{{:"$1", :_, :_, :_, :"$2"}, [{:"=<", :"$2", now}], [:"$1"]}]) do

@@ -45,7 +45,15 @@ defmodule FoundationAgent.Config do
         }
 
   @key {FoundationAgent, :config}
-  @numbers [:queue_bytes, :batch_delay, :poll_interval, :heartbeat_interval, :call_timeout, :flag_timeout, :flag_ttl]
+  @numbers [
+    :queue_bytes,
+    :batch_delay,
+    :poll_interval,
+    :heartbeat_interval,
+    :call_timeout,
+    :flag_timeout,
+    :flag_ttl
+  ]
 
   @doc "The configuration that was loaded."
   @spec get() :: t()

@@ -13,7 +13,8 @@ defmodule FoundationAgent.Contexts do
   # A row: {pid, [{values merged with the outer ones, whether the agent was told of it}]}, innermost first.
 
   @doc false
-  def create_table, do: :ets.new(@table, [:set, :public, :named_table, write_concurrency: true, read_concurrency: true])
+  def create_table,
+    do: :ets.new(@table, [:set, :public, :named_table, write_concurrency: true, read_concurrency: true])
 
   @doc "Merges values into the innermost context."
   @spec set(map()) :: :ok
@@ -77,7 +78,12 @@ defmodule FoundationAgent.Contexts do
   defp tell(:agent, call, values), do: Door.line(line(call, self(), values)) == :ok
 
   defp line(call, pid, values) do
-    JSON.object([{"call", call}, {"agent_id", Config.get().agent_id}, {"process", Span.process(pid)}, {"context", values}])
+    JSON.object([
+      {"call", call},
+      {"agent_id", Config.get().agent_id},
+      {"process", Span.process(pid)},
+      {"context", values}
+    ])
   end
 
   defp merged([{values, _} | _]), do: values
@@ -103,7 +109,7 @@ defmodule FoundationAgent.Contexts do
   end
 
   defp store(frames) do
-    Processes.watch(self())
+    Processes.watch()
     :ets.insert(@table, {self(), frames})
     :ok
   end

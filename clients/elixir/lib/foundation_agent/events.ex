@@ -35,7 +35,9 @@ defmodule FoundationAgent.Events do
 
     Route.timed(:event, :events, fn
       :agent ->
-        put(name, measurements, metadata, [{:batch, %{"key" => key, "size" => size, "timeout" => "#{timeout}ms"}} | options])
+        put(name, measurements, metadata, [
+          {:batch, %{"key" => key, "size" => size, "timeout" => "#{timeout}ms"}} | options
+        ])
 
       :local ->
         Batches.add({text(name), key}, measurements, metadata, size, timeout)
@@ -45,10 +47,19 @@ defmodule FoundationAgent.Events do
   @doc "Reports that so many things were dropped."
   @spec report_drops(pos_integer(), String.t()) :: :ok | {:error, :dropped}
   def report_drops(count, body) do
-    put("foundation.client.dropped", %{count: count}, %{}, severity: "WARN", body: body, reserve: true)
+    # A key of its own: no two reports are merged, and their sum can be read.
+    key = "#{System.pid()}-#{System.unique_integer([:positive])}"
+
+    put("foundation.client.dropped", %{count: count}, %{},
+      severity: "WARN",
+      body: body,
+      dedup_key: key,
+      reserve: true
+    )
   end
 
-  defp identity(metadata, options), do: options[:dedup_key] || metadata[:dedup_key] || metadata["dedup_key"] || metadata
+  defp identity(metadata, options),
+    do: options[:dedup_key] || metadata[:dedup_key] || metadata["dedup_key"] || metadata
 
   @doc false
   @spec put(name(), map(), map(), keyword()) :: :ok | {:error, :dropped}

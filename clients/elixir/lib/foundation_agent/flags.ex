@@ -68,7 +68,11 @@ defmodule FoundationAgent.Flags do
       :ets.insert(@table, [{:etag, headers["etag"]} | values])
       :ets.delete(@table, :unserved)
       known = MapSet.new(values, &elem(&1, 0))
-      for {key, _} <- :ets.tab2list(@table) |> Enum.filter(&(tuple_size(&1) == 2)), is_binary(key), key not in known, do: :ets.delete(@table, key)
+
+      for {key, _} <- :ets.tab2list(@table) |> Enum.filter(&(tuple_size(&1) == 2)),
+          is_binary(key),
+          key not in known,
+          do: :ets.delete(@table, key)
     end
 
     :ok
@@ -86,9 +90,22 @@ defmodule FoundationAgent.Flags do
     body = JSON.encode(%{"context" => %{"targetingKey" => id}})
     path = "/ofrep/v1/evaluate/flags/" <> URI.encode(flag, &URI.char_unreserved?/1)
 
-    case HTTP.call(config.door, "POST", path, [{"content-type", "application/json"}], body, config.flag_timeout) do
+    case HTTP.call(
+           config.door,
+           "POST",
+           path,
+           [{"content-type", "application/json"}],
+           body,
+           config.flag_timeout
+         ) do
       {:ok, {200, _, body}} ->
-        value = with({:ok, %{"value" => value}} when is_boolean(value) <- JSON.decode(body), do: value, else: (_ -> otherwise))
+        value =
+          with(
+            {:ok, %{"value" => value}} when is_boolean(value) <- JSON.decode(body),
+            do: value,
+            else: (_ -> otherwise)
+          )
+
         remember(key, value, now + config.flag_ttl)
 
       {:ok, _} ->

@@ -18,7 +18,10 @@ defmodule FoundationAgent.JSON do
   def encode([]), do: "[]"
   def encode([{key, _} | _] = list) when is_atom(key), do: encode_pairs(list)
   def encode([_ | _] = list), do: if(List.improper?(list), do: inspected(list), else: elements(list))
-  def encode(%{__struct__: module} = value) when module in [Date, Time, DateTime, NaiveDateTime], do: string(module.to_iso8601(value))
+
+  def encode(%{__struct__: module} = value) when module in [Date, Time, DateTime, NaiveDateTime],
+    do: string(module.to_iso8601(value))
+
   def encode(%{__struct__: _} = value), do: inspected(value)
   def encode(value) when is_map(value), do: members(Map.to_list(value))
   def encode(value), do: inspected(value)
@@ -50,7 +53,8 @@ defmodule FoundationAgent.JSON do
   end
 
   # Texts are mostly free of what must be escaped: whole stretches are cut out, none is copied.
-  defp escape(<<byte, rest::binary>>, whole, start, length) when byte >= 0x20 and byte != ?" and byte != ?\\ do
+  defp escape(<<byte, rest::binary>>, whole, start, length)
+       when byte >= 0x20 and byte != ?" and byte != ?\\ do
     escape(rest, whole, start, length + 1)
   end
 

@@ -12,6 +12,10 @@ defmodule FoundationAgent.Link do
 
   alias FoundationAgent.{Config, Flags, HTTP, JSON, Queue, Registrar, Registry, Vitals}
 
+  # Slots of the atomics.
+  @up 1
+  @generation 2
+
   @first_backoff 50
   @last_backoff 5_000
 
@@ -22,16 +26,20 @@ defmodule FoundationAgent.Link do
 
   @doc false
   @spec create() :: :ok
-  def create, do: :persistent_term.put(__MODULE__, :atomics.new(1, []))
+  def create, do: :persistent_term.put(__MODULE__, :atomics.new(2, []))
 
   @doc "Whether the agent is there, as far as we know."
   @spec up?() :: boolean()
-  def up?, do: :atomics.get(:persistent_term.get(__MODULE__), 1) == 1
+  def up?, do: :atomics.get(:persistent_term.get(__MODULE__), @up) == 1
+
+  @doc "How often the agent was found so far: another number says that it may have restarted."
+  @spec generation() :: non_neg_integer()
+  def generation, do: :atomics.get(:persistent_term.get(__MODULE__), @generation)
 
   @doc "Tells that the agent could not be reached."
   @spec lost() :: :ok
   def lost do
-    :atomics.put(:persistent_term.get(__MODULE__), 1, 0)
+    :atomics.put(:persistent_term.get(__MODULE__), @up, 0)
     GenServer.cast(__MODULE__, :lost)
   end
 
@@ -61,7 +69,7 @@ defmodule FoundationAgent.Link do
   def terminate(_reason, %{conn: nil}), do: :ok
 
   def terminate(_reason, state) do
-    :atomics.put(:persistent_term.get(__MODULE__), 1, 0)
+    :atomics.put(:persistent_term.get(__MODULE__), @up, 0)
     body = JSON.encode(%{"reason" => "the application stops"})
     request(state, "DELETE", Registry.path(state.config.agent_id), [], body)
   end
@@ -81,7 +89,14 @@ defmodule FoundationAgent.Link do
     lease = "#{max(3 * config.heartbeat_interval, 1_000)}ms"
     runtime = %{"elixir" => System.version(), "otp" => System.otp_release(), "node" => node()}
     metadata = Map.put_new(config.metadata, "runtime", runtime)
-    body = JSON.encode(%{"labels" => config.labels, "metadata" => metadata, "vitals" => Vitals.collect(), "lease" => lease})
+
+    body =
+      JSON.encode(%{
+        "labels" => config.labels,
+        "metadata" => metadata,
+        "vitals" => Vitals.collect(),
+        "lease" => lease
+      })
 
     case request(state, "PUT", Registry.path(config.agent_id), [], body) do
       {:ok, {status, _, _}} when status in 200..299 -> {:ok, %{state | refusal: nil}}
@@ -94,7 +109,10 @@ defmodule FoundationAgent.Link do
   defp refused(%{refusal: refusal} = state, refusal), do: state
 
   defp refused(state, {status, body} = refusal) do
-    Logger.warning("foundation-agent does not register #{state.config.agent_id}: #{status} #{body}", domain: [:foundation_agent])
+    Logger.warning("foundation-agent does not register #{state.config.agent_id}: #{status} #{body}",
+      domain: [:foundation_agent]
+    )
+
     %{state | refusal: refusal}
   end
 
@@ -142,7 +160,8 @@ defmodule FoundationAgent.Link do
   end
 
   defp up(state) do
-    if :atomics.exchange(:persistent_term.get(__MODULE__), 1, 1) == 0 do
+    if :atomics.exchange(:persistent_term.get(__MODULE__), @up, 1) == 0 do
+      :atomics.add(:persistent_term.get(__MODULE__), @generation, 1)
       Registrar.agent_is_up()
       if pid = Process.whereis(Queue.sender(:door)), do: send(pid, :ready)
     end
@@ -151,7 +170,7 @@ defmodule FoundationAgent.Link do
   end
 
   defp away(state) do
-    :atomics.put(:persistent_term.get(__MODULE__), 1, 0)
+    :atomics.put(:persistent_term.get(__MODULE__), @up, 0)
     if state.conn, do: HTTP.close(state.conn)
     %{state | conn: nil}
   end

@@ -40,6 +40,7 @@ defmodule FoundationAgent.LogFilter do
   defp with_context(meta, context) when context == %{}, do: meta
 
   defp with_context(meta, context) do
-    for({key, value} <- context, is_atom(key), into: %{error_context: context}, do: {key, value}) |> Map.merge(meta)
+    for({key, value} <- context, is_atom(key), into: %{error_context: context}, do: {key, value})
+    |> Map.merge(meta)
   end
 end

@@ -15,7 +15,17 @@ defmodule FoundationAgent.LogHandler do
 
   # What the runtime itself keeps in metadata, and what has a place of its own in a record.
   @own [:time, :gl, :pid, :mfa, :file, :line, :domain, :report_cb, :erl_level, :ansi_color, :crash_reason] ++
-         [:trace_id, :span_id, :error_context, :error_logger, :logger_formatter, :application, :initial_call, :function, :module]
+         [
+           :trace_id,
+           :span_id,
+           :error_context,
+           :error_logger,
+           :logger_formatter,
+           :application,
+           :initial_call,
+           :function,
+           :module
+         ]
 
   @doc "Begins to send log records. Option: `:level` (`:info`)."
   @spec attach(keyword()) :: :ok | {:error, term()}
@@ -53,12 +63,19 @@ defmodule FoundationAgent.LogHandler do
   defp time(%{time: microseconds}), do: microseconds * 1_000
   defp time(_), do: System.os_time(:nanosecond)
 
-  defp context(meta), do: for({key, value} <- meta[:error_context] || %{}, into: %{}, do: {"error_context.#{key}", value})
+  defp context(meta),
+    do: for({key, value} <- meta[:error_context] || %{}, into: %{}, do: {"error_context.#{key}", value})
 
   defp attributes(meta) do
     context = meta[:error_context] || %{}
 
-    for({key, value} <- meta, key not in @own, not is_map_key(context, key), into: %{}, do: {to_string(key), value})
+    for(
+      {key, value} <- meta,
+      key not in @own,
+      not is_map_key(context, key),
+      into: %{},
+      do: {to_string(key), value}
+    )
     |> put("code.function.name", function(meta[:mfa]))
     |> put("code.file.path", meta[:file] && to_string(meta[:file]))
     |> put("code.line.number", meta[:line])
@@ -84,7 +101,9 @@ defmodule FoundationAgent.LogHandler do
   defp crash(attributes, _), do: attributes
 
   defp text({:string, text}, _), do: IO.chardata_to_string(text)
-  defp text({:report, report}, %{report_cb: callback}) when is_function(callback, 1), do: formatted(callback.(report))
+
+  defp text({:report, report}, %{report_cb: callback}) when is_function(callback, 1),
+    do: formatted(callback.(report))
 
   defp text({:report, report}, %{report_cb: callback}) when is_function(callback, 2) do
     IO.chardata_to_string(callback.(report, %{depth: 30, chars_limit: 8_000, single_line: false}))

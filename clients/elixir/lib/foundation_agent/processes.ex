@@ -17,11 +17,17 @@ defmodule FoundationAgent.Processes do
   @doc false
   def start_link(_), do: GenServer.start_link(__MODULE__, [], name: __MODULE__)
 
-  @doc "Monitors a process. Cheap where it is monitored already."
-  @spec watch(pid()) :: :ok
-  def watch(pid) do
-    if :ets.insert_new(@table, {pid}), do: GenServer.cast(__MODULE__, {:watch, pid})
+  @doc """
+  Monitors the calling process. Cheap where it is monitored already; the first time it waits until it is, or
+  the reason of an end that comes at once would not be known.
+  """
+  @spec watch() :: :ok
+  def watch do
+    if :ets.insert_new(@table, {self()}), do: GenServer.call(__MODULE__, :watch)
     :ok
+  catch
+    # It is just being restarted, and will then find the process in the table.
+    :exit, _ -> :ok
   end
 
   @impl true
@@ -32,9 +38,9 @@ defmodule FoundationAgent.Processes do
   end
 
   @impl true
-  def handle_cast({:watch, pid}, state) do
+  def handle_call(:watch, {pid, _}, state) do
     Process.monitor(pid)
-    {:noreply, state}
+    {:reply, :ok, state}
   end
 
   @impl true
@@ -44,21 +50,38 @@ defmodule FoundationAgent.Processes do
     context_told = Contexts.forget(pid)
 
     cond do
-      told != [] -> tell_down(Config.get().agent_id, pid, reason)
+      told != [] -> tell_end_of(told, pid, reason)
       context_told -> Door.line(Contexts.clear_line(pid))
       true -> :ok
     end
 
-    for span <- untold, do: Spans.put_complete(Span.ended(span, {:error, "process_down: " <> text(reason)}, %{}))
+    for span <- untold,
+        do: Spans.put_complete(Span.ended(span, {:error, "process_down: " <> text(reason)}, %{}))
+
     {:noreply, state}
   end
 
   def handle_info(_, state), do: {:noreply, state}
 
+  # The agent ends the spans; why, they are told before.
+  defp tell_end_of(spans, pid, reason) do
+    unless normal?(reason) do
+      exit =
+        {:event, "exception", System.os_time(:nanosecond),
+         %{"exception.type" => "exit", "exception.message" => text(reason)}}
+
+      for span <- spans, do: Door.line(Span.update_line(span, exit))
+    end
+
+    tell_down(Config.get().agent_id, pid, reason)
+  end
+
   @doc "Tells the agent that a process within one of its agents has ended, after all that it did."
   @spec tell_down(String.t(), pid(), term()) :: :ok | {:error, :dropped}
   def tell_down(agent_id, pid, reason) do
-    body = JSON.encode(%{"process" => Span.process(pid), "reason" => text(reason), "normal" => normal?(reason)})
+    body =
+      JSON.encode(%{"process" => Span.process(pid), "reason" => text(reason), "normal" => normal?(reason)})
+
     Door.call("POST", Registry.path(agent_id) <> "/down", body)
   end
 

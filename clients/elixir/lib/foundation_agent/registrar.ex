@@ -47,7 +47,9 @@ defmodule FoundationAgent.Registrar do
       true ->
         case :ets.lookup(@table, id) do
           [{_, other, _, _}] when other != pid ->
-            if Process.alive?(other), do: {:reply, {:error, :already_registered}, state}, else: {:reply, :ok, insert(state, row)}
+            if Process.alive?(other),
+              do: {:reply, {:error, :already_registered}, state},
+              else: {:reply, :ok, insert(state, row)}
 
           [_] ->
             :ets.insert(@table, row)
@@ -64,7 +66,9 @@ defmodule FoundationAgent.Registrar do
       {ref, _} ->
         Process.demonitor(ref, [:flush])
         :ets.delete(@table, id)
-        {:reply, :ok, %{state | monitors: Map.delete(state.monitors, ref), ended: MapSet.put(state.ended, id)}}
+
+        {:reply, :ok,
+         %{state | monitors: Map.delete(state.monitors, ref), ended: MapSet.put(state.ended, id)}}
 
       nil ->
         {:reply, {:error, :not_found}, state}
@@ -85,7 +89,13 @@ defmodule FoundationAgent.Registrar do
       [{_, ^pid, _, _}] ->
         :ets.delete(@table, id)
         Processes.tell_down(id, pid, reason)
-        Door.call("DELETE", Registry.path(id), FoundationAgent.JSON.encode(%{"reason" => Processes.text(reason)}))
+
+        Door.call(
+          "DELETE",
+          Registry.path(id),
+          FoundationAgent.JSON.encode(%{"reason" => Processes.text(reason)})
+        )
+
         {:noreply, %{state | monitors: monitors, ended: MapSet.put(state.ended, id)}}
 
       _ ->
@@ -99,7 +109,12 @@ defmodule FoundationAgent.Registrar do
     :ets.insert(@table, row)
     # The goodbye of the one before may still be on its way: this must come after it.
     if id in state.ended, do: put(row)
-    %{state | monitors: Map.put(state.monitors, Process.monitor(pid), id), ended: MapSet.delete(state.ended, id)}
+
+    %{
+      state
+      | monitors: Map.put(state.monitors, Process.monitor(pid), id),
+        ended: MapSet.delete(state.ended, id)
+    }
   end
 
   defp put({id, _, _, _} = row), do: Door.call("PUT", Registry.path(id), Registry.body(row))

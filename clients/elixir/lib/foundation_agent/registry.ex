@@ -86,7 +86,9 @@ defmodule FoundationAgent.Registry do
 
       case path == :agent && pages(nil, []) do
         {:ok, agents} ->
-          believed = for agent <- agents, {:ok, agent} <- [believed(agent, local[agent.id])], do: {agent.id, agent}
+          believed =
+            for agent <- agents, {:ok, agent} <- [believed(agent, local[agent.id])], do: {agent.id, agent}
+
           local |> Map.merge(Map.new(believed)) |> Map.values() |> Enum.sort_by(& &1.id)
 
         _ ->
@@ -117,7 +119,12 @@ defmodule FoundationAgent.Registry do
   @spec body(tuple()) :: iodata()
   def body({_, pid, metadata, labels}) do
     # No lease: the kernel tells of the BEAM's end, the BEAM of the process's.
-    JSON.encode(%{"processes" => [Span.process(pid)], "metadata" => metadata, "labels" => labels, "lease" => "0s"})
+    JSON.encode(%{
+      "processes" => [Span.process(pid)],
+      "metadata" => metadata,
+      "labels" => labels,
+      "lease" => "0s"
+    })
   end
 
   defp locals, do: Enum.map(rows(), &from_row/1)
@@ -130,7 +137,15 @@ defmodule FoundationAgent.Registry do
   end
 
   defp from_row({id, pid, metadata, labels}) do
-    %Agent{id: id, pid: pid, os_pid: os_pid(), from: :local, metadata: metadata, labels: labels, processes: [Span.process(pid)]}
+    %Agent{
+      id: id,
+      pid: pid,
+      os_pid: os_pid(),
+      from: :local,
+      metadata: metadata,
+      labels: labels,
+      processes: [Span.process(pid)]
+    }
   end
 
   defp agent(json) do
@@ -166,7 +181,16 @@ defmodule FoundationAgent.Registry do
     config = Config.get()
 
     if Link.up?() do
-      result = HTTP.call(config.door, method, path, [{"content-type", "application/json"}], body, config.call_timeout)
+      result =
+        HTTP.call(
+          config.door,
+          method,
+          path,
+          [{"content-type", "application/json"}],
+          body,
+          config.call_timeout
+        )
+
       if match?({:error, _}, result), do: Link.lost()
       result
     else

@@ -25,7 +25,8 @@ defmodule FoundationAgent.Sender do
     @callback ready?() :: boolean()
     @doc "The request for the first of these entries, and how many of them it holds."
     @callback request([Queue.entry()]) ::
-                {path_and_type :: {String.t(), String.t(), String.t()}, body :: iodata(), count :: pos_integer()}
+                {path_and_type :: {String.t(), String.t(), String.t()}, body :: iodata(),
+                 count :: pos_integer()}
     @doc """
     What an answer says of the request's entries: the fate of each from the first, and of the rest, whether
     they are to be sent again after some milliseconds.
@@ -46,7 +47,17 @@ defmodule FoundationAgent.Sender do
   # Of the application's shutdown, so much is for sending what is left.
   @last_words 2_000
 
-  defstruct [:wire, :queue, :address, :delay, :conn, :timer, backoff: @first_backoff, reported: 0, waiters: []]
+  defstruct [
+    :wire,
+    :queue,
+    :address,
+    :delay,
+    :conn,
+    :timer,
+    backoff: @first_backoff,
+    reported: 0,
+    waiters: []
+  ]
 
   @doc false
   def start_link(wire), do: GenServer.start_link(__MODULE__, wire, name: Queue.sender(wire.queue()))
@@ -64,7 +75,13 @@ defmodule FoundationAgent.Sender do
     Process.flag(:trap_exit, true)
     config = Config.get()
     # A queue that outlived its sender may hold something.
-    state = %__MODULE__{wire: wire, queue: wire.queue(), address: wire.address(config), delay: config.batch_delay}
+    state = %__MODULE__{
+      wire: wire,
+      queue: wire.queue(),
+      address: wire.address(config),
+      delay: config.batch_delay
+    }
+
     {:ok, schedule(state, 0)}
   end
 
@@ -92,7 +109,8 @@ defmodule FoundationAgent.Sender do
   def terminate(_reason, state), do: drain(state, System.monotonic_time(:millisecond) + @last_words)
 
   defp drain(state, deadline) do
-    unless Queue.empty?(state.queue) or not state.wire.ready?() or System.monotonic_time(:millisecond) > deadline do
+    unless Queue.empty?(state.queue) or not state.wire.ready?() or
+             System.monotonic_time(:millisecond) > deadline do
       case send_batch(%{state | backoff: @first_backoff}) do
         {:more, state} -> drain(state, deadline)
         {_, state} -> close(state)

@@ -22,12 +22,12 @@ defmodule FoundationAgent.Span do
     events: [],
     links: [],
     status: nil,
-    announced: false
+    announced: nil
   ]
 
   @typedoc """
-  `start_time` and `duration` are nanoseconds, `started` is monotonic time; `announced` says that the agent
-  was told of its start.
+  `start_time` and `duration` are nanoseconds, `started` is monotonic time; `announced` is
+  the link's generation in which the agent was told of its start, nil where it was not.
   """
   @type t :: %__MODULE__{
           name: String.t(),
@@ -43,13 +43,18 @@ defmodule FoundationAgent.Span do
           events: [{String.t(), integer(), map()}],
           links: [{String.t(), String.t()}],
           status: nil | :ok | {:error, String.t()},
-          announced: boolean()
+          announced: non_neg_integer() | nil
         }
 
   @kinds %{internal: 1, server: 2, client: 3, producer: 4, consumer: 5}
 
   @doc "A span that starts now, below a parent."
-  @spec new(atom() | String.t(), map(), :internal | :server | :client | :producer | :consumer, {String.t(), String.t()} | nil) :: t()
+  @spec new(
+          atom() | String.t(),
+          map(),
+          :internal | :server | :client | :producer | :consumer,
+          {String.t(), String.t()} | nil
+        ) :: t()
   def new(name, attributes, kind, parent) when is_map_key(@kinds, kind) do
     {trace_id, parent_span_id} = parent || {random(16), nil}
 
@@ -106,8 +111,12 @@ defmodule FoundationAgent.Span do
   end
 
   @doc "The line that adds attributes, an event or a link."
-  @spec update_line(t(), {:attributes, map()} | {:event, String.t(), integer(), map()} | {:link, String.t(), String.t()}) :: iodata()
-  def update_line(span, {:attributes, attributes}), do: line("span.attributes", span, [{"attributes", attributes}])
+  @spec update_line(
+          t(),
+          {:attributes, map()} | {:event, String.t(), integer(), map()} | {:link, String.t(), String.t()}
+        ) :: iodata()
+  def update_line(span, {:attributes, attributes}),
+    do: line("span.attributes", span, [{"attributes", attributes}])
 
   def update_line(span, {:event, name, time, attributes}) do
     line("span.event", span, [{"name", name}, {"timestamp", time}, {"attributes", attributes}])
@@ -144,8 +153,10 @@ defmodule FoundationAgent.Span do
       {"startTimeUnixNano", Integer.to_string(span.start_time)},
       {"endTimeUnixNano", Integer.to_string(span.start_time + span.duration)},
       {"attributes", {:raw, OTLP.attributes(Map.put(span.attributes, "foundation.process", span.process))}},
-      {"events", for({name, time, attributes} <- Enum.reverse(span.events), do: event(name, time, attributes))},
-      {"links", for({trace_id, span_id} <- Enum.reverse(span.links), do: %{"traceId" => trace_id, "spanId" => span_id})},
+      {"events",
+       for({name, time, attributes} <- Enum.reverse(span.events), do: event(name, time, attributes))},
+      {"links",
+       for({trace_id, span_id} <- Enum.reverse(span.links), do: %{"traceId" => trace_id, "spanId" => span_id})},
       {"status", status_otlp(span.status)}
     ])
   end

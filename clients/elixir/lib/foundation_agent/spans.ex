@@ -5,7 +5,7 @@ defmodule FoundationAgent.Spans do
   local path a span is sent whole when it ends. A span ends on the path that it started on.
   """
 
-  alias FoundationAgent.{Processes, Route, Span, Vitals}
+  alias FoundationAgent.{Link, Processes, Route, Span, Vitals}
   alias FoundationAgent.Sender.{Door, OTLP}
 
   @table __MODULE__
@@ -14,7 +14,8 @@ defmodule FoundationAgent.Spans do
   @type parent :: {trace_id :: String.t(), span_id :: String.t()}
 
   @doc false
-  def create_table, do: :ets.new(@table, [:set, :public, :named_table, write_concurrency: true, read_concurrency: true])
+  def create_table,
+    do: :ets.new(@table, [:set, :public, :named_table, write_concurrency: true, read_concurrency: true])
 
   @doc "Starts a span below the innermost open one of the calling process."
   @spec start(atom() | String.t(), map(), keyword()) :: String.t()
@@ -22,15 +23,21 @@ defmodule FoundationAgent.Spans do
     Route.timed(:span, :spans, fn path ->
       {stack, adopted} = row(self())
       span = Span.new(name, attributes, Keyword.get(options, :kind, :internal), parent(stack, adopted))
-      span = %{span | announced: path == :agent and Door.line(Span.start_line(span)) == :ok}
-      Processes.watch(self())
+      span = if path == :agent, do: announce(span), else: span
+      Processes.watch()
       :ets.insert(@table, {self(), [span | stack], adopted})
       span.span_id
     end)
   end
 
+  defp announce(span) do
+    generation = Link.generation()
+    if Door.line(Span.start_line(span)) == :ok, do: %{span | announced: generation}, else: span
+  end
+
   @doc "Ends a span of the calling process, without an id the innermost. The rest of the stack stays as it is."
-  @spec finish(String.t() | nil, nil | :ok | :error | {:error, String.t()}, map()) :: :ok | {:error, :not_found}
+  @spec finish(String.t() | nil, nil | :ok | :error | {:error, String.t()}, map()) ::
+          :ok | {:error, :not_found}
   def finish(id, status, attributes) do
     Route.timed(:span, :spans, fn _ ->
       {stack, adopted} = row(self())
@@ -49,23 +56,30 @@ defmodule FoundationAgent.Spans do
   defp status(:error), do: {:error, ""}
   defp status(status), do: status
 
-  defp tell_end(%{announced: true} = span, attributes) do
+  defp tell_end(%{announced: nil} = span, _), do: put_complete(span)
+
+  defp tell_end(span, attributes) do
+    # An agent that was away may have lost the start. One that did not takes it for the repeat that it is.
+    if span.announced != Link.generation() or not Link.up?(), do: announce(span)
     _ = Door.end_line(Span.end_line(span, attributes), span)
     :ok
   end
 
-  defp tell_end(span, _), do: put_complete(span)
-
   @doc "Sends a whole span."
   @spec put_complete(Span.t()) :: :ok
   def put_complete(span) do
-    if span.kind == :server, do: Vitals.took_response(System.convert_time_unit(span.duration, :nanosecond, :native))
+    if span.kind == :server,
+      do: Vitals.took_response(System.convert_time_unit(span.duration, :nanosecond, :native))
+
     _ = OTLP.put(:span, Span.otlp(span))
     :ok
   end
 
   @doc "Changes the innermost open span, or the one with that id."
-  @spec update(String.t() | nil, {:attributes, map()} | {:event, String.t(), integer(), map()} | {:link, String.t(), String.t()}) ::
+  @spec update(
+          String.t() | nil,
+          {:attributes, map()} | {:event, String.t(), integer(), map()} | {:link, String.t(), String.t()}
+        ) ::
           :ok | {:error, :not_found}
   def update(id, change) do
     Route.timed(:span, :spans, fn _ ->
@@ -82,8 +96,12 @@ defmodule FoundationAgent.Spans do
     end)
   end
 
-  defp changed(span, {:attributes, attributes}), do: %{span | attributes: Map.merge(span.attributes, attributes)}
-  defp changed(span, {:event, name, time, attributes}), do: %{span | events: [{name, time, attributes} | span.events]}
+  defp changed(span, {:attributes, attributes}),
+    do: %{span | attributes: Map.merge(span.attributes, attributes)}
+
+  defp changed(span, {:event, name, time, attributes}),
+    do: %{span | events: [{name, time, attributes} | span.events]}
+
   defp changed(span, {:link, trace_id, span_id}), do: %{span | links: [{trace_id, span_id} | span.links]}
 
   @doc "The innermost open span of the calling process."
@@ -110,7 +128,7 @@ defmodule FoundationAgent.Spans do
   @spec adopt(parent() | nil) :: parent() | nil
   def adopt(parent) do
     {stack, adopted} = row(self())
-    if parent, do: Processes.watch(self())
+    if parent, do: Processes.watch()
     store(stack, parent)
     adopted
   end

@@ -40,15 +40,27 @@ defmodule FoundationAgent.Vitals do
   @doc "The vitals now. Latencies begin anew."
   @spec collect() :: %{String.t() => number()}
   def collect do
-    taken = for {{operation, path}, slot} <- @slots, {sum, count} = take(slot), count > 0, do: {operation, path, sum, count}
+    taken =
+      for {{operation, path}, slot} <- @slots,
+          {sum, count} = take(slot),
+          count > 0,
+          do: {operation, path, sum, count}
+
     per_path = for {operation, path, sum, count} <- taken, do: {"#{operation}_#{path}_seconds", sum / count}
 
     both =
       for {operation, rows} <- Enum.group_by(taken, &elem(&1, 0)) do
-        {"#{operation}_seconds", Enum.sum(Enum.map(rows, &elem(&1, 2))) / Enum.sum(Enum.map(rows, &elem(&1, 3)))}
+        {"#{operation}_seconds",
+         Enum.sum(Enum.map(rows, &elem(&1, 2))) / Enum.sum(Enum.map(rows, &elem(&1, 3)))}
       end
 
-    response = with({sum, count} when count > 0 <- take(@response), do: [{"response_time_seconds", sum / count}], else: (_ -> []))
+    response =
+      with(
+        {sum, count} when count > 0 <- take(@response),
+        do: [{"response_time_seconds", sum / count}],
+        else: (_ -> [])
+      )
+
     Map.new(machine() ++ per_path ++ both ++ response)
   end
 

@@ -40,7 +40,11 @@ defmodule FoundationAgent.Test.AgentProcess do
     """
 
     shipped = for file <- options[:config] || ["agent.yaml"], do: Path.join([@root, "config", file])
-    overlays = for {text, n} <- Enum.with_index([ports | List.wrap(options[:overlay])]), do: write(dir, "overlay#{n}.yaml", text)
+
+    overlays =
+      for {text, n} <- Enum.with_index([ports | List.wrap(options[:overlay])]),
+          do: write(dir, "overlay#{n}.yaml", text)
+
     args = Enum.flat_map(shipped ++ overlays, &["--config", &1])
 
     run(%__MODULE__{
@@ -55,7 +59,11 @@ defmodule FoundationAgent.Test.AgentProcess do
 
   @doc "Runs the agent again, with the state that it left."
   def run(agent) do
-    env = [{'FOUNDATION_STATE_DIR', to_charlist(agent.dir)}, {'FOUNDATION_FLAGS_FILE', to_charlist(Path.join(@root, "config/flags.json"))}]
+    env = [
+      {'FOUNDATION_STATE_DIR', to_charlist(agent.dir)},
+      {'FOUNDATION_FLAGS_FILE', to_charlist(Path.join(@root, "config/flags.json"))}
+    ]
+
     # The shell waits for the end of its input, which is the end of the test's BEAM, however that comes.
     script = """
     exec 3<&0; "$0" "$@" </dev/null 3<&- & child=$!
@@ -69,7 +77,14 @@ defmodule FoundationAgent.Test.AgentProcess do
     port = Port.open({:spawn_executable, "/bin/bash"}, options)
     os_pid = receive(do: ({^port, {:data, "pid " <> rest}} -> rest |> Integer.parse() |> elem(0)))
     agent = %{agent | port: port, os_pid: os_pid}
-    wait_until(fn -> ended!(agent) && match?({:ok, {200, _, _}}, HTTP.call(agent.health, "GET", "/", [], "", 1_000)) end, 60_000)
+
+    wait_until(
+      fn ->
+        ended!(agent) && match?({:ok, {200, _, _}}, HTTP.call(agent.health, "GET", "/", [], "", 1_000))
+      end,
+      60_000
+    )
+
     agent
   end
 
@@ -104,7 +119,9 @@ defmodule FoundationAgent.Test.AgentProcess do
 
   @doc "A call of the operators' API."
   def operator(agent, method, path, body \\ "{}") do
-    {:ok, {status, _, answer}} = HTTP.call(agent.control, method, path, [{"content-type", "application/json"}], body, 10_000)
+    {:ok, {status, _, answer}} =
+      HTTP.call(agent.control, method, path, [{"content-type", "application/json"}], body, 10_000)
+
     unless status in 200..299, do: raise("#{method} #{path}: #{status} #{answer}")
     {:ok, decoded} = FoundationAgent.JSON.decode(answer)
     decoded

@@ -17,7 +17,9 @@ defmodule FoundationAgent.Test.Backend do
 
   @impl true
   def init(_) do
-    {:ok, listener} = :gen_tcp.listen(0, [:binary, packet: :http_bin, active: false, ip: {127, 0, 0, 1}, reuseaddr: true])
+    {:ok, listener} =
+      :gen_tcp.listen(0, [:binary, packet: :http_bin, active: false, ip: {127, 0, 0, 1}, reuseaddr: true])
+
     me = self()
     spawn_link(fn -> accept(listener, me) end)
     {:ok, port} = :inet.port(listener)
@@ -43,7 +45,12 @@ defmodule FoundationAgent.Test.Backend do
   end
 
   defp records(data, resources, scopes, records) do
-    for(r <- data[resources] || [], s <- r[scopes] || [], record <- s[records] || [], do: flat(record, r["resource"]))
+    for(
+      r <- data[resources] || [],
+      s <- r[scopes] || [],
+      record <- s[records] || [],
+      do: flat(record, r["resource"])
+    )
     |> Enum.reverse()
   end
 
@@ -76,17 +83,29 @@ defmodule FoundationAgent.Test.Backend do
          :inet.setopts(socket, packet: :raw),
          {:ok, body} <- if(length == 0, do: {:ok, "{}"}, else: :gen_tcp.recv(socket, length)) do
       GenServer.call(owner, {:put, path, body}, 60_000)
-      :gen_tcp.send(socket, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+
+      :gen_tcp.send(
+        socket,
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+      )
+
       serve(socket, owner)
     end
   end
 
   defp content_length(socket, length) do
     case :gen_tcp.recv(socket, 0) do
-      {:ok, {:http_header, _, :"Content-Length", _, value}} -> content_length(socket, String.to_integer(value))
-      {:ok, {:http_header, _, _, _, _}} -> content_length(socket, length)
-      {:ok, :http_eoh} -> length
-      error -> error
+      {:ok, {:http_header, _, :"Content-Length", _, value}} ->
+        content_length(socket, String.to_integer(value))
+
+      {:ok, {:http_header, _, _, _, _}} ->
+        content_length(socket, length)
+
+      {:ok, :http_eoh} ->
+        length
+
+      error ->
+        error
     end
   end
 end

@@ -17,14 +17,21 @@ defmodule FoundationAgent.Test.Case do
   def start_agent(options \\ []) do
     {:ok, backend} = Backend.start_link()
     agent = AgentProcess.start([backend: Backend.port(backend)] ++ options)
-    ExUnit.Callbacks.on_exit(fn -> System.cmd("kill", ["-KILL", "#{agent.os_pid}"], stderr_to_stdout: true) && File.rm_rf!(agent.dir) end)
+
+    ExUnit.Callbacks.on_exit(fn ->
+      System.cmd("kill", ["-KILL", "#{agent.os_pid}"], stderr_to_stdout: true) && File.rm_rf!(agent.dir)
+    end)
+
     {agent, backend}
   end
 
   @doc "Runs the client, anew."
   def start_client(options) do
     Application.stop(:foundation_agent)
-    for {key, _} <- Application.get_all_env(:foundation_agent), do: Application.delete_env(:foundation_agent, key)
+
+    for {key, _} <- Application.get_all_env(:foundation_agent),
+        do: Application.delete_env(:foundation_agent, key)
+
     options = Keyword.merge([agent_id: "shop", poll_interval: 100, otlp: "http://127.0.0.1:9"], options)
     for {key, value} <- options, do: Application.put_env(:foundation_agent, key, value)
     {:ok, _} = Application.ensure_all_started(:foundation_agent)

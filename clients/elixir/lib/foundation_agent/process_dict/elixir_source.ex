@@ -120,9 +120,14 @@ defmodule FoundationAgent.ProcessDict.ElixirSource do
     module = module(target, scope)
 
     cond do
-      name in Map.get(@uses, module, []) -> [use(module, name, meta, scope)]
-      name in [:info, :process_info] and module in [Process, :erlang] and dictionary?(arguments) -> [use(module, name, meta, scope)]
-      true -> []
+      name in Map.get(@uses, module, []) ->
+        [use(module, name, meta, scope)]
+
+      name in [:info, :process_info] and module in [Process, :erlang] and dictionary?(arguments) ->
+        [use(module, name, meta, scope)]
+
+      true ->
+        []
     end
   end
 
@@ -130,6 +135,7 @@ defmodule FoundationAgent.ProcessDict.ElixirSource do
   defp dictionary?(_), do: false
 
   defp module({:__aliases__, _, [:"Elixir" | name]}, _), do: Module.concat(name)
+
   defp module({:__aliases__, _, [first | rest] = name}, scope) when is_atom(first) do
     first_name = [first]
 
@@ -145,12 +151,21 @@ defmodule FoundationAgent.ProcessDict.ElixirSource do
 
   defp put_alias(scope, as, module), do: put_in(scope.aliases[as], module)
 
-  defp imported(module, [[only: only]]) when is_list(only), do: Enum.filter(@uses[module], &Keyword.has_key?(only, &1))
-  defp imported(module, [[except: except]]) when is_list(except), do: Enum.reject(@uses[module], &Keyword.has_key?(except, &1))
+  defp imported(module, [[only: only]]) when is_list(only),
+    do: Enum.filter(@uses[module], &Keyword.has_key?(only, &1))
+
+  defp imported(module, [[except: except]]) when is_list(except),
+    do: Enum.reject(@uses[module], &Keyword.has_key?(except, &1))
+
   defp imported(module, _), do: @uses[module]
 
   defp use(module, name, meta, scope) do
-    %ProcessDict{file: scope.file, line: meta[:line] || 1, call: "#{inspect(module)}.#{name}", function: place(scope)}
+    %ProcessDict{
+      file: scope.file,
+      line: meta[:line] || 1,
+      call: "#{inspect(module)}.#{name}",
+      function: place(scope)
+    }
   end
 
   defp place(%{modules: modules, function: function}) do

@@ -8,9 +8,12 @@ defmodule FoundationAgent.ProcessDict.ErlangSource do
   @doc "The uses in a file."
   @spec scan(Path.t()) :: {:ok, [ProcessDict.t()]} | {:error, String.t()}
   def scan(file) do
-    case :epp.parse_file(String.to_charlist(file), [{:includes, ['include', Path.dirname(file) |> String.to_charlist()]}]) do
+    case :epp.parse_file(String.to_charlist(file), [
+           {:includes, ['include', Path.dirname(file) |> String.to_charlist()]}
+         ]) do
       {:ok, forms} ->
-        case for {:error, {line, module, reason}} <- forms, do: "#{file}:#{:erl_anno.line(line)}: #{module.format_error(reason)}" do
+        case for {:error, {line, module, reason}} <- forms,
+                 do: "#{file}:#{:erl_anno.line(line)}: #{module.format_error(reason)}" do
           [] -> {:ok, uses(forms, file)}
           [first | _] -> {:error, first}
         end
@@ -38,11 +41,16 @@ defmodule FoundationAgent.ProcessDict.ErlangSource do
     if(call in own, do: [], else: found(line, call)) ++ walk(arguments, own)
   end
 
-  defp walk({:fun, line, {:function, {:atom, _, :erlang}, {:atom, _, name}, {:integer, _, arity}}}, _), do: found(line, {name, arity})
-  defp walk({:fun, line, {:function, name, arity}}, own), do: if({name, arity} in own, do: [], else: found(line, {name, arity}))
+  defp walk({:fun, line, {:function, {:atom, _, :erlang}, {:atom, _, name}, {:integer, _, arity}}}, _),
+    do: found(line, {name, arity})
+
+  defp walk({:fun, line, {:function, name, arity}}, own),
+    do: if({name, arity} in own, do: [], else: found(line, {name, arity}))
+
   defp walk(form, own) when is_tuple(form), do: form |> Tuple.to_list() |> walk(own)
   defp walk([first | rest], own), do: walk(first, own) ++ walk(rest, own)
   defp walk(_, _), do: []
 
-  defp found(location, {name, _} = call), do: if(call in @uses, do: [{:erl_anno.line(location), name}], else: [])
+  defp found(location, {name, _} = call),
+    do: if(call in @uses, do: [{:erl_anno.line(location), name}], else: [])
 end

@@ -56,7 +56,11 @@ defmodule FoundationAgent.Sender.Door do
 
   # Refused as a whole, and would be again.
   def answer({status, _, body}, entries) do
-    Logger.warning("foundation-agent refuses #{length(entries)} lines: #{status} #{String.slice(body, 0, 500)}", domain: [:foundation_agent])
+    Logger.warning(
+      "foundation-agent refuses #{length(entries)} lines: #{status} #{String.slice(body, 0, 500)}",
+      domain: [:foundation_agent]
+    )
+
     {Enum.map(entries, fn _ -> :rejected end), nil}
   end
 
@@ -82,7 +86,10 @@ defmodule FoundationAgent.Sender.Door do
 
   defp log(errors, count) do
     {_, first} = Enum.min(errors)
-    Logger.debug("foundation-agent rejected #{count} lines; the first: #{first["code"]} #{first["message"]}", domain: [:foundation_agent])
+
+    Logger.debug("foundation-agent rejected #{count} lines; the first: #{first["code"]} #{first["message"]}",
+      domain: [:foundation_agent]
+    )
   end
 
   defp retry_after(headers) do

@@ -36,9 +36,14 @@ defmodule Mix.Tasks.FoundationAgent.ProcessDict do
     for entry <- unused, do: Mix.shell().error("#{options[:allow]}: #{entry} allows nothing: remove it")
 
     if uses ++ errors ++ unused == [] do
-      Mix.shell().info("No use of the process dictionary" <> if(allowed == [], do: ".", else: " beyond the #{length(allowed)} allowed."))
+      Mix.shell().info(
+        "No use of the process dictionary" <>
+          if(allowed == [], do: ".", else: " beyond the #{length(allowed)} allowed.")
+      )
     else
-      Mix.raise("#{length(uses)} uses of the process dictionary, #{length(errors)} unreadable files, #{length(unused)} idle entries of the allow-list")
+      Mix.raise(
+        "#{length(uses)} uses of the process dictionary, #{length(errors)} unreadable files, #{length(unused)} idle entries of the allow-list"
+      )
     end
   end
 
