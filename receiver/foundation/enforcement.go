@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
@@ -42,21 +42,21 @@ func (r *foundationReceiver) startEnforcement(h component.Host) error {
 }
 
 // enforce refuses a record of the old code path while enforcement is strict, and marks it before.
-func (r *foundationReceiver) enforce(s *sender, agentID string, record plog.LogRecord) error {
+func (r *foundationReceiver) enforce(s *sender, agentID string, attributes pcommon.Map) error {
 	if r.policy == nil {
 		return nil
 	}
 	verdict, kind := r.policy.Check(enforcement.Record{
-		Sender: s.name(agentID), Legacy: enforcement.IsLegacy(record.Attributes()), AgentID: agentID != "",
+		Sender: s.name(agentID), Legacy: enforcement.IsLegacy(attributes), AgentID: agentID != "",
 	})
 	switch verdict {
 	case enforcement.Refuse:
 		if kind == enforcement.Legacy {
-			return &rejection{reasonLegacy, "the event is marked foundation.legacy, and the old code path is no longer taken; move its sender to the new one"}
+			return &rejection{reasonLegacy, "it is marked foundation.legacy, and the old code path is no longer taken; move its sender to the new one"}
 		}
-		return &rejection{reasonNoAgentID, "the event names no agent; register, and give agent_id"}
+		return &rejection{reasonNoAgentID, "it names no agent; register, and give agent_id"}
 	case enforcement.Found:
-		record.Attributes().PutStr(attr.Violation, kind.String())
+		attributes.PutStr(attr.Violation, kind.String())
 	}
 	return nil
 }

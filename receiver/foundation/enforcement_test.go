@@ -83,3 +83,13 @@ func TestEnforcementOfAgentIDs(t *testing.T) {
 	assert.Equal(t, "no_agent_id", got.Error.Code)
 	assert.Equal(t, http.StatusAccepted, c.emit(newEvent).status)
 }
+
+func TestEnforcementOfSpans(t *testing.T) {
+	c, sink := withSpans(t, func(cfg *Config) { cfg.Enforcement.GetOrInsertDefault() }) // without flags: strict at once
+	got := c.do(c.request(http.MethodPost, "/v1/spans/start", "application/json", `{"name":"old","attributes":{"foundation.legacy":true}}`))
+	assert.Equal(t, http.StatusForbidden, got.status)
+	assert.Equal(t, "legacy", got.Error.Code)
+	got = c.do(c.request(http.MethodPost, "/v1/spans/start", "application/json", `{"name":"new"}`))
+	assert.Less(t, got.status, http.StatusBadRequest, got.text)
+	assert.Empty(t, sink.spans)
+}

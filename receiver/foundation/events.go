@@ -143,7 +143,7 @@ func (in *intake) event(line []byte) error {
 	}
 	in.stripped += d.stripped
 	agentID, unproven := in.s.identity(d.agentID)
-	if err := in.r.enforce(in.s, agentID, d.record); err != nil {
+	if err := in.r.enforce(in.s, agentID, d.record.Attributes()); err != nil {
 		return err
 	}
 	in.chunk.add(agentID, unproven, d, in.line)

@@ -17,7 +17,7 @@ import (
 // and stacks; here their objects are decoded and its answers put into words.
 func (r *foundationReceiver) spanCalls() map[string]call {
 	return map[string]call{
-		"span.start":      {"/v1/spans/start", r.onSpan(startFields, spans.Table.StartSpan)},
+		"span.start":      {"/v1/spans/start", r.onSpan(startFields, r.startSpan)},
 		"span.end":        {"/v1/spans/end", r.onSpan(endFields, spans.Table.EndSpan)},
 		"span.attributes": {"/v1/spans/attributes", r.onSpan(attributesFields, spans.Table.UpdateSpan)},
 		"span.event":      {"/v1/spans/event", r.onSpan(eventFields, spans.Table.UpdateSpan)},
@@ -62,6 +62,19 @@ func (r *foundationReceiver) onSpan(allowed spanFields, do func(spans.Table, spa
 		}
 		return refOf(ref), nil
 	}
+}
+
+// startSpan starts a span, unless enforcement refuses it. What comes later of a span is always taken: its
+// end is the truth about it.
+func (r *foundationReceiver) startSpan(table spans.Table, s spans.Sender, half spans.Half) (spans.Ref, error) {
+	agentID := s.Agent
+	if claimed, ok := half.Resource.Attributes().Get(attr.AgentID); ok {
+		agentID = claimed.AsString()
+	}
+	if err := r.enforce(&sender{}, agentID, half.Span.Attributes()); err != nil {
+		return spans.Ref{}, err
+	}
+	return table.StartSpan(s, half)
 }
 
 // identify finds out on whose behalf a call comes, and says so on the resource of what it makes.

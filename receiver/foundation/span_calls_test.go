@@ -39,7 +39,7 @@ func (s *spanSink) consume(_ context.Context, td ptrace.Traces) error {
 }
 
 // withSpans runs a receiver with a table of open spans behind it.
-func withSpans(t *testing.T) (*client, *spanSink) {
+func withSpans(t *testing.T, change ...func(*Config)) (*client, *spanSink) {
 	factory := openspans.NewFactory()
 	id := component.NewID(factory.Type())
 	ext, err := factory.Create(t.Context(), extensiontest.NewNopSettings(factory.Type()), factory.CreateDefaultConfig())
@@ -54,6 +54,9 @@ func withSpans(t *testing.T) (*client, *spanSink) {
 	})
 	cfg := onUnix(t)
 	cfg.OpenSpans = &id
+	for _, c := range change {
+		c(cfg)
+	}
 	return start(t, cfg, &pipeline{}, map[component.ID]component.Component{id: ext}), sink
 }
 
