@@ -57,12 +57,18 @@ func (w workshop) run(script string, patience time.Duration) (string, int) {
 	return string(out), sh.ProcessState.ExitCode()
 }
 
-// Every command of README and docs is run.
+// Every command of the READMEs and docs is run.
 func TestDocumentation(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(agenttest.Root(), "docs", "*.md"))
-	require.NoError(t, err)
-	for _, file := range append(files, filepath.Join(agenttest.Root(), "README.md")) {
-		t.Run(filepath.Base(file), func(t *testing.T) {
+	var files []string
+	for _, pattern := range []string{"README.md", "docs/*.md", "*/*/README.md"} {
+		found, err := filepath.Glob(filepath.Join(agenttest.Root(), pattern))
+		require.NoError(t, err)
+		files = append(files, found...)
+	}
+	for _, file := range files {
+		name, err := filepath.Rel(agenttest.Root(), file)
+		require.NoError(t, err)
+		t.Run(name, func(t *testing.T) {
 			text, err := os.ReadFile(file)
 			require.NoError(t, err)
 			backend := agenttest.StartBackend(t)
@@ -90,7 +96,7 @@ func TestDocumentation(t *testing.T) {
 				out, code := workshops[stages].run(script, patience)
 				require.Equal(t, want, code, "%s\n%s", script, out)
 			}
-			if filepath.Base(file) == "README.md" {
+			if name == "README.md" {
 				requireExamplesTold(backend)
 			}
 		})
