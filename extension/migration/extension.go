@@ -152,7 +152,7 @@ func (m *migration) buildWatch(ctx context.Context, h component.Host) error {
 	}); err != nil {
 		return fmt.Errorf("baselines: %w", err)
 	}
-	if m.series, err = series.Open(ctx, m.store, m.cfg.Report.Resolution, m.cfg.Report.Retention, time.Now()); err != nil {
+	if m.series, err = series.Open(ctx, m.store, m.cfg.Report.Resolution, m.cfg.Report.Retention); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	sampler, err := m.newSampler(ctx, h)

@@ -46,20 +46,34 @@ type sum struct {
 }
 
 // Open reads what is kept.
-func Open(ctx context.Context, s Store, resolution, retention time.Duration, now time.Time) (*Series, error) {
+func Open(ctx context.Context, s Store, resolution, retention time.Duration) (*Series, error) {
 	r := &Series{resolution: resolution, retention: retention, store: s, chunks: map[int64][]Point{}, sums: map[string]sum{}}
-	for n := r.chunkOf(now.Add(-retention)); n <= r.chunkOf(now); n++ {
-		stored, err := s.Get(ctx, r.key(n))
-		if err != nil {
-			return nil, fmt.Errorf("storage: %w", err)
-		}
-		var points []Point
-		if stored != nil && json.Unmarshal(stored, &points) == nil { // a damaged picture is no reason not to start
-			r.chunks[n] = points
+	chunks, err := read[[]int64](ctx, s, r.indexKey())
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range chunks {
+		if r.chunks[n], err = read[[]Point](ctx, s, r.key(n)); err != nil {
+			return nil, err
 		}
 	}
 	return r, nil
 }
+
+// read decodes a key. What is damaged is as if it were not there: a picture is no reason not to start.
+func read[T any](ctx context.Context, s Store, key string) (v T, err error) {
+	stored, err := s.Get(ctx, key)
+	if err != nil {
+		return v, fmt.Errorf("storage: %w", err)
+	}
+	if json.Unmarshal(stored, &v) != nil {
+		var none T
+		return none, nil
+	}
+	return v, nil
+}
+
+func (r *Series) indexKey() string { return fmt.Sprintf("series/%s", r.resolution) }
 
 func (r *Series) key(chunk int64) string { return fmt.Sprintf("series/%s/%d", r.resolution, chunk) }
 
@@ -93,18 +107,23 @@ func (r *Series) closePoint() {
 	r.sums = map[string]sum{}
 	n := r.chunkOf(p.At)
 	r.chunks[n] = append(r.chunks[n], p)
-	encoded, err := json.Marshal(r.chunks[n])
-	if err != nil {
-		panic(err) // finite numbers
-	}
-	values := map[string][]byte{r.key(n): encoded}
+	values := map[string][]byte{r.key(n): encode(r.chunks[n])}
 	for old := range r.chunks {
 		if old < r.chunkOf(p.At.Add(-r.retention)) {
 			delete(r.chunks, old)
 			values[r.key(old)] = nil
 		}
 	}
+	values[r.indexKey()] = encode(slices.Sorted(maps.Keys(r.chunks)))
 	r.store.Put(values)
+}
+
+func encode(v any) []byte {
+	encoded, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // finite numbers and times
+	}
+	return encoded
 }
 
 // Between returns the points of a time, oldest first, the one that is not yet full too.
