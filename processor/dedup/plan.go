@@ -225,6 +225,7 @@ func (p *plan) decide(t *table) {
 		}
 		s := t.shards[n]
 		s.mu.Lock()
+		s.index.warm(p.records, positions)
 		for _, i := range positions {
 			s.decide(&p.records[i], p.now, p.id)
 		}
