@@ -205,8 +205,10 @@ defmodule FoundationAgent.RunbookTest do
   test "heartbeats carry vitals, with both paths' latencies", %{agent: agent} do
     FoundationAgent.set_context(%{a: 1})
     FoundationAgent.clear_context()
+    FoundationAgent.with_span("served", %{}, fn -> Process.sleep(1) end, kind: :server)
     vitals = FoundationAgent.Vitals.collect()
     assert vitals["context_agent_seconds"] > 0 and vitals["context_seconds"] > 0
+    assert vitals["response_time_seconds"] > 0.001
     {:ok, _} = FoundationAgent.get("shop")
     AgentProcess.operator(agent, "GET", "/v1/status")
 

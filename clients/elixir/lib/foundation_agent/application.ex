@@ -34,14 +34,15 @@ defmodule FoundationAgent.Application do
       Link.create()
       if config.logger_metadata, do: LogFilter.add()
 
+      # They end in the opposite order: the goodbye comes after all that was still to be sent.
       children = [
+        Link,
         Supervisor.child_spec({Sender, Sender.Door}, id: Sender.Door),
         Supervisor.child_spec({Sender, Sender.OTLP}, id: Sender.OTLP),
         Processes,
         Batches,
         Once,
-        Registrar,
-        Link
+        Registrar
       ]
 
       Supervisor.init(children, strategy: :one_for_one, max_restarts: 100, max_seconds: 60)

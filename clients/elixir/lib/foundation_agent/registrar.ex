@@ -32,6 +32,7 @@ defmodule FoundationAgent.Registrar do
   @impl true
   def init(_) do
     monitors = for {id, pid, _, _} <- :ets.tab2list(@table), into: %{}, do: {Process.monitor(pid), id}
+    agent_is_up()
     {:ok, %__MODULE__{monitors: monitors}}
   end
 

@@ -48,7 +48,12 @@ defmodule FoundationAgent.Spans do
 
         span ->
           store(List.delete(stack, span), adopted)
-          tell_end(Span.ended(span, status(status), attributes), attributes)
+          span = Span.ended(span, status(status), attributes)
+
+          if span.kind == :server,
+            do: Vitals.took_response(System.convert_time_unit(span.duration, :nanosecond, :native))
+
+          tell_end(span, attributes)
       end
     end)
   end
@@ -68,9 +73,6 @@ defmodule FoundationAgent.Spans do
   @doc "Sends a whole span."
   @spec put_complete(Span.t()) :: :ok
   def put_complete(span) do
-    if span.kind == :server,
-      do: Vitals.took_response(System.convert_time_unit(span.duration, :nanosecond, :native))
-
     _ = OTLP.put(:span, Span.otlp(span))
     :ok
   end
