@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -55,21 +54,6 @@ var built = sync.OnceValues(func() (string, error) {
 func Root() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "..", "..")
-}
-
-// FreePort returns a TCP port of loopback that nobody listens on now. It lies below those that the kernel gives
-// to outgoing connections, of which any may take a port of theirs before the agent listens on it.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	for {
-		port := 10_000 + rand.IntN(22_000)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue // taken
-		}
-		require.NoError(t, l.Close())
-		return port
-	}
 }
 
 // Agent is a running child process. Its methods fail the test rather than return an error.
