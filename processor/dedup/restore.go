@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -18,8 +19,8 @@ type restorer struct {
 	rules      map[uint64]*rule
 	secret     secret
 	hasSecret  bool
-	entries    map[key]storedEntry
-	order      int
+	entries    []storedEntry  // in the order in which they were written last
+	places     map[key]uint32 // in entries; what was written again or removed has none
 	parcels    map[identity]*parcel
 	reservoirs map[uint64]*storedReservoir
 }
@@ -29,7 +30,6 @@ type storedEntry struct {
 	entry entry
 	rule  *rule // nil: it is no longer there
 	held  *held
-	order int
 }
 
 type storedReservoir struct {
@@ -38,7 +38,7 @@ type storedReservoir struct {
 }
 
 func newRestorer(p *dedupProcessor) *restorer {
-	r := &restorer{p: p, rules: map[uint64]*rule{}, entries: map[key]storedEntry{}, parcels: map[identity]*parcel{},
+	r := &restorer{p: p, rules: map[uint64]*rule{}, places: map[key]uint32{}, parcels: map[identity]*parcel{},
 		reservoirs: map[uint64]*storedReservoir{}}
 	for _, one := range p.rules {
 		if !one.dryRun { // such a rule has no place for what is stored
@@ -65,7 +65,7 @@ func (r *restorer) apply(format uint32, record []byte) error {
 	case recordRun:
 		r.run(&d)
 	case recordRemoval:
-		delete(r.entries, d.key())
+		r.forget(d.key())
 	case recordParcel:
 		r.parcel(&d)
 	case recordEnd:
@@ -99,7 +99,11 @@ func (r *restorer) entry(d *decoder) {
 	e.kind, e.state = d.byte(), d.byte()&(open|leads)
 	var h *held
 	if d.byte() == 1 {
-		h = d.held(r.p.tenants, r.entries[e.key].held)
+		var before *held
+		if at, ok := r.places[e.key]; ok {
+			before = r.entries[at].held
+		}
+		h = d.held(r.p.tenants, before)
 	}
 	r.put(d, e, rule, h)
 }
@@ -120,8 +124,27 @@ func (r *restorer) put(d *decoder, e entry, rule *rule, h *held) {
 		d.err = errTruncated
 	}
 	if d.err == nil {
-		r.entries[e.key] = storedEntry{entry: e, rule: rule, held: h, order: r.order}
-		r.order++
+		r.forget(e.key)
+		r.places[e.key] = uint32(len(r.entries))
+		r.entries = append(r.entries, storedEntry{entry: e, rule: rule, held: h})
+	}
+}
+
+func (r *restorer) forget(k key) {
+	if at, ok := r.places[k]; ok {
+		r.entries[at] = storedEntry{}
+		delete(r.places, k)
+	}
+}
+
+// live yields the entries that are there, in the order in which they were written last.
+func (r *restorer) live() iter.Seq[storedEntry] {
+	return func(yield func(storedEntry) bool) {
+		for at, stored := range r.entries {
+			if place, ok := r.places[stored.entry.key]; ok && place == uint32(at) && !yield(stored) {
+				return
+			}
+		}
 	}
 }
 
@@ -182,7 +205,7 @@ func (r *restorer) finish() (moved bool) {
 		r.p.table.restoreParcel(p)
 		r.p.outlet.queue = append(r.p.outlet.queue, p)
 	}
-	for _, stored := range r.sorted() {
+	for stored := range r.live() {
 		r.p.table.restore(stored, now)
 		moved = moved || stored.rule == nil
 	}
@@ -192,21 +215,11 @@ func (r *restorer) finish() (moved bool) {
 		samples += len(res.samples)
 		moved = r.restoreReservoir(r.rules[id], res, now) || moved
 	}
-	if len(r.entries)+len(r.parcels)+samples > 0 {
-		r.p.set.Logger.Info("State restored", zap.Int("keys", len(r.entries)),
+	if len(r.places)+len(r.parcels)+samples > 0 {
+		r.p.set.Logger.Info("State restored", zap.Int("keys", len(r.places)),
 			zap.Int("undelivered", len(r.parcels)), zap.Int("samples", samples))
 	}
 	return moved
-}
-
-// sorted returns the entries in the order in which they were written last.
-func (r *restorer) sorted() []storedEntry {
-	all := make([]storedEntry, 0, len(r.entries))
-	for _, stored := range r.entries {
-		all = append(all, stored)
-	}
-	slices.SortFunc(all, func(a, b storedEntry) int { return cmp.Compare(a.order, b.order) })
-	return all
 }
 
 // restoreReservoir puts samples back. Those that no reservoir has a place for leave now, which it reports.
@@ -296,7 +309,7 @@ func (r *restorer) suppression() ([]storedEntry, error) {
 	}
 	var keys []storedEntry
 	now := r.p.now()
-	for _, stored := range r.sorted() {
+	for stored := range r.live() {
 		if stored.rule != nil && stored.entry.kind == kindKey && stored.entry.state&open != 0 && stored.entry.end() > now {
 			stored.held = nil
 			keys = append(keys, stored)
