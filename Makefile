@@ -25,8 +25,13 @@ build: ## build the sidecar into build/
 run: build ## build and run with the embedded default configuration
 	./$(BINARY)
 
+.PHONY: test-elixir
+test-elixir: build ## the Elixir client's tests against the built agent; skipped where mix is not installed
+	@if command -v mix > /dev/null; then cd clients/elixir && FOUNDATION_AGENT_BINARY=$(CURDIR)/$(BINARY) mix test; \
+	else echo "test-elixir: skipped, mix is not installed (make test-tools installs it)"; fi
+
 .PHONY: test
-test: build ## unit, property and integration tests, with the race detector; integration tests run the built agent
+test: build test-elixir ## unit, property and integration tests, with the race detector; integration tests run the built agent
 	FOUNDATION_AGENT_BINARY=$(CURDIR)/$(BINARY) CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
 
 TESTBED := FOUNDATION_AGENT_BINARY=$(CURDIR)/$(BINARY) $(GO) test -count=1
