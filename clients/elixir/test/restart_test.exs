@@ -11,7 +11,7 @@ defmodule FoundationAgent.RestartTest do
   test "the agent stopped and started 20 times under load" do
     {agent, backend} = start_agent(overlay: @no_dedup)
     # Small enough that something is dropped while the agent is away.
-    connect(agent, queue_bytes: 100_000)
+    connect(agent, queue_bytes: 40_000)
     before = resources()
     load = Task.async(fn -> load(0, MapSet.new(), 0) end)
     worker = spawn(fn -> Process.sleep(:infinity) end)
