@@ -50,7 +50,7 @@ func walk(path string) (damage error) {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }() // read only: nothing can be lost
 	return db.View(func(tx *bolt.Tx) error {
 		return tx.ForEach(func(_ []byte, bucket *bolt.Bucket) error {
 			return bucket.ForEach(func(_, _ []byte) error { return nil })

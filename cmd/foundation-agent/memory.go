@@ -24,7 +24,7 @@ func refuseOverCommit(conf *confmap.Conf) error {
 	for id, sub := range used(conf, "processors", "memory_limiter") {
 		cfg := memorylimiterprocessor.NewFactory().CreateDefaultConfig().(*memorylimiterprocessor.Config)
 		if err := sub.Unmarshal(cfg); err != nil {
-			return nil // the collector refuses it with its own words
+			return fmt.Errorf("processors::%s: %w", id, err)
 		}
 		if soft := softLimit(cfg); limiter == "" || soft < limit {
 			limit, limiter = soft, id
@@ -42,14 +42,14 @@ func refuseOverCommit(conf *confmap.Conf) error {
 	for id, sub := range used(conf, "extensions", "open_spans") {
 		cfg := openspans.NewFactory().CreateDefaultConfig().(*openspans.Config)
 		if err := sub.Unmarshal(cfg); err != nil {
-			return nil
+			return fmt.Errorf("extensions::%s: %w", id, err)
 		}
 		add("extensions::"+id+"::max_mib", int64(cfg.MaxMiB)<<20)
 	}
 	for id, sub := range used(conf, "processors", "event_dedup") {
 		cfg := dedup.NewFactory().CreateDefaultConfig().(*dedup.Config)
 		if err := sub.Unmarshal(cfg); err != nil {
-			return nil
+			return fmt.Errorf("processors::%s: %w", id, err)
 		}
 		add("processors::"+id+"::max_bytes", cfg.MaxBytes)
 	}

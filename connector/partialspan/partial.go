@@ -5,6 +5,7 @@ package partialspan
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -72,7 +73,7 @@ func read(record plog.LogRecord, expiryFactor float64) (p partial, ok bool, err 
 		return partial{}, true, err
 	}
 	if p.spans.SpanCount() == 0 {
-		return partial{}, true, &broken{"no_span", fmt.Errorf("the body holds no span")}
+		return partial{}, true, &broken{"no_span", errors.New("the body holds no span")}
 	}
 	at := timeOf(record)
 	forEachSpan(p.spans, func(s ptrace.Span) { p.event.shape(s, at, expiry) })

@@ -53,11 +53,11 @@ var _ extensioncapabilities.ConfigSnapshotWatcher = (*control)(nil)
 // NotifyConfigSnapshot tells where the agent's own metrics are.
 func (c *control) NotifyConfigSnapshot(_ context.Context, snapshot extensioncapabilities.ConfigSnapshot) error {
 	url, err := selfmetrics.Endpoint(snapshot.Effective().ToStringMap())
-	if err != nil {
+	if err == nil {
+		c.metrics.url.Store(&url)
+	} else {
 		c.set.Logger.Warn("No rates on the status page: " + err.Error())
-		return nil
 	}
-	c.metrics.url.Store(&url)
 	return nil
 }
 

@@ -4,6 +4,7 @@
 package control
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -36,7 +37,7 @@ func (r *router) add(owner string, routes []operator.Route) error {
 func (r *router) addOne(route operator.Route) (err error) {
 	method, _, ok := strings.Cut(route.Pattern, " ")
 	if !ok {
-		return fmt.Errorf("has no method")
+		return errors.New("has no method")
 	}
 	handler := http.Handler(route.Handler)
 	if method != http.MethodGet {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -57,7 +56,7 @@ func halves(first int, ends bool) ptrace.Traces {
 func BenchmarkPair(b *testing.B) {
 	for _, persist := range []bool{false, true} {
 		b.Run(fmt.Sprintf("stored=%t", persist), func(b *testing.B) {
-			h := component.Host(componenttest.NewNopHost())
+			h := componenttest.NewNopHost()
 			change := func(*Config) {}
 			if persist {
 				disk, stop := onDisk(b, b.TempDir(), nil)

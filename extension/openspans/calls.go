@@ -4,6 +4,7 @@ package openspans
 
 import (
 	"context"
+	"errors"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -77,8 +78,7 @@ func (t *table) knows(s spans.Sender, h *half) bool {
 
 // counted counts what was refused.
 func (t *table) counted(r spans.Ref, err error) (spans.Ref, error) {
-	switch err {
-	case spans.ErrTooLarge, spans.ErrMalformed:
+	if errors.Is(err, spans.ErrTooLarge) || errors.Is(err, spans.ErrMalformed) {
 		t.stats.refused.Add(1)
 	}
 	return r, err

@@ -4,6 +4,7 @@ package openspans
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -117,7 +118,7 @@ func (t *table) checkEnrichment(s spans.Sender) error {
 	record := plog.NewLogRecord()
 	t.enrich(s, key{}, record)
 	if _, ok := record.Attributes().Get("error_context.check"); !ok {
-		return fmt.Errorf("the record did not gain it")
+		return errors.New("the record did not gain it")
 	}
 	return t.pop(t.find(s))
 }

@@ -58,7 +58,6 @@ type entry struct {
 	managed  bool // stacks, deadlines and deaths apply: as the flag was when it came
 	counted  bool // its parent counts it as an open child
 	inLeaf   bool // it stands in its agent's list of leaves
-	unproven bool // came from a sender without a proven agent id
 	// synthetic spans are made by the self-check: they never leave and are not counted.
 	synthetic bool
 	dirty     bool // changed since the last write to storage

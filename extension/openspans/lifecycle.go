@@ -31,13 +31,13 @@ func (t *table) start(s spans.Sender, h *half) (spans.Ref, error) {
 	if linkTo != nil {
 		h.bytes = appendLink(h.bytes, linkTo)
 	}
-	e := t.newEntry(s, h, p, managed)
+	e := t.newEntry(h, p, managed)
 	t.openEntry(e, h)
 	return refOf(e), nil
 }
 
 // newEntry puts a half of an unknown span into the table, waiting.
-func (t *table) newEntry(s spans.Sender, h *half, p *process, managed bool) *entry {
+func (t *table) newEntry(h *half, p *process, managed bool) *entry {
 	now := t.clock.now()
 	e := &entry{
 		key: h.key, parent: h.parent, duration: -1, opened: now, heard: now,
@@ -190,7 +190,7 @@ func (t *table) wait(s spans.Sender, h *half) (*entry, error) {
 		return nil, spans.ErrTooLarge
 	}
 	p := t.processOf(s)
-	return t.newEntry(s, h, p, t.managed()), nil
+	return t.newEntry(h, p, t.managed()), nil
 }
 
 // target finds the entry that an end or an update is about: nil where it is not known (yet).

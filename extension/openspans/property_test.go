@@ -42,7 +42,6 @@ type model struct {
 	cfg    *Config
 	stacks map[spans.Sender][]*modelSpan
 	all    map[key]*modelSpan
-	early  []key // ends that have come before their start
 	next   int
 }
 

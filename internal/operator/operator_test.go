@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
@@ -16,7 +17,7 @@ import (
 
 func TestClaimsAreBoundedAndClean(t *testing.T) {
 	query := url.Values{ParamAuthor: {"ann\x1b[31m\u202e\n"}, ParamReason: {strings.Repeat("ä", 5000)}}
-	caller := CallerOf(httptest.NewRequest("POST", "/?"+query.Encode(), nil))
+	caller := CallerOf(httptest.NewRequest(http.MethodPost, "/?"+query.Encode(), nil))
 	require.Equal(t, "ann[31m", caller.Name)
 	require.Equal(t, strings.Repeat("ä", maxClaim), caller.Reason)
 	require.False(t, caller.Local)

@@ -77,6 +77,7 @@ func Bars(caption string, labels []string, bars Series, format Format) (Chart, e
 	height := barsMargin + barHeight*len(labels)
 	return newChart(caption, altOfBars(labels, bars, format), height, func(p *charts.Painter, theme charts.ColorPalette) error {
 		// The library's axis begins at the lowest value: a series of zeros, stacked unseen, makes it 0.
+		//nolint:staticcheck // deprecated for BarChart with Horizontal, whose axes are set otherwise
 		opt := charts.NewHorizontalBarChartOptionWithData([][]float64{data[0], make([]float64, len(labels))})
 		opt.Theme = theme
 		opt.StackSeries = charts.Ptr(true)
@@ -85,7 +86,7 @@ func Bars(caption string, labels []string, bars Series, format Format) (Chart, e
 		opt.XAxis.ValueFormatter = charts.ValueFormatter(axis)
 		opt.ValueFormatter = charts.ValueFormatter(axis)
 		opt.Legend.Show = charts.Ptr(false)
-		return p.HorizontalBarChart(opt)
+		return p.HorizontalBarChart(opt) //nolint:staticcheck // as above
 	})
 }
 

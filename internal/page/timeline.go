@@ -21,8 +21,8 @@ func Timeline(caption string, times []time.Time, held []int, levels []string, en
 	}
 	step := end.Sub(times[0]) / (timelinePoints - 1)
 	moments, line := make([]time.Time, timelinePoints), make([]float64, timelinePoints)
-	for i, now := range moments {
-		now = times[0].Add(time.Duration(i) * step)
+	for i := range moments {
+		now := times[0].Add(time.Duration(i) * step)
 		moments[i] = now
 		last, _ := slices.BinarySearchFunc(times, now, func(t, now time.Time) int {
 			if t.After(now) {

@@ -5,6 +5,7 @@ package commands
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -51,6 +52,6 @@ func printStatus(w io.Writer, s operator.Status) {
 	for _, c := range s.Components {
 		rows = append(rows, []any{c.Kind, c.ID, strings.Join(c.Pipelines, " "), c.Status, c.Error})
 	}
-	io.WriteString(w, "\n")
+	fmt.Fprintln(w)
 	printTable(w, []string{"KIND", "COMPONENT", "PIPELINES", "STATUS", "ERROR"}, rows)
 }

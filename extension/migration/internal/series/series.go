@@ -66,9 +66,9 @@ func read[T any](ctx context.Context, s Store, key string) (v T, err error) {
 	if err != nil {
 		return v, fmt.Errorf("storage: %w", err)
 	}
-	if json.Unmarshal(stored, &v) != nil {
-		var none T
-		return none, nil
+	var decoded T
+	if json.Unmarshal(stored, &decoded) == nil {
+		v = decoded
 	}
 	return v, nil
 }
