@@ -40,7 +40,7 @@ var servedID = component.MustNewID("served")
 
 func echoRoutes() []operator.Route {
 	return []operator.Route{
-		{Pattern: "GET /v1/echo", Handler: func(w http.ResponseWriter, _ *http.Request) {
+		{Pattern: "GET /v1/echo", Handler: func(w http.ResponseWriter, r *http.Request) {
 			door.WriteJSON(w, http.StatusOK, operator.CallerOf(r))
 		}},
 		{Pattern: "POST /v1/echo", Handler: func(w http.ResponseWriter, r *http.Request) {
