@@ -52,12 +52,12 @@ type entry struct {
 	seq    uint64 // of its start, in the order in which the table saw them
 	ref    ref    // where it is in the slab
 
-	state    state
-	reason   reason
-	hasEnd   bool // an end has come
-	managed  bool // stacks, deadlines and deaths apply: as the flag was when it came
-	counted  bool // its parent counts it as an open child
-	inLeaf   bool // it stands in its agent's list of leaves
+	state   state
+	reason  reason
+	hasEnd  bool // an end has come
+	managed bool // stacks, deadlines and deaths apply: as the flag was when it came
+	counted bool // its parent counts it as an open child
+	inLeaf  bool // it stands in its agent's list of leaves
 	// synthetic spans are made by the self-check: they never leave and are not counted.
 	synthetic bool
 	dirty     bool // changed since the last write to storage
