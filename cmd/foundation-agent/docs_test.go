@@ -23,7 +23,7 @@ var block = regexp.MustCompile("(?ms)^```sh( run)?( stages)?(?: exit=(\\d+))?\n(
 
 // notRun is what a block that is not run may hold: targets that CI runs, starts of the agent, which
 // TestShippedConfigurations makes, the chart, which `make kube` checks, and what needs root or a container engine.
-var notRun = regexp.MustCompile(`^(make [a-z-]+|go test |.*foundation-agent(-node)? --config |helm |kubectl |sudo |docker |  )`)
+var notRun = regexp.MustCompile(`^(make [a-z-]+|mix |go test |.*foundation-agent(-node)? --config |helm |kubectl |sudo |docker |  )`)
 
 // workshop is a folder that looks as a checkout does in which `make run` runs.
 type workshop struct{ dir, bin string }
