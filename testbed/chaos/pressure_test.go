@@ -15,7 +15,8 @@ import (
 // pressureFaults are too much of something, or time that does not pass as it should.
 var pressureFaults = []fault{
 	{"memory pressure", "memory_limiter refuses for now; nothing accepted is lost", func(t *trial) []account {
-		t.with("processors: {memory_limiter: {check_interval: 100ms, limit_mib: 72, spike_limit_mib: 16}}\n")
+		t.with("processors: {memory_limiter: {check_interval: 100ms, limit_mib: 72, spike_limit_mib: 16}, event_dedup: {max_bytes: 16777216}}\n" +
+			"extensions: {open_spans: {max_mib: 32}}\n")
 		t.run()
 		flood, err := load.Logs("flood", load.LogShape{Event: "flood.of.big", Batch: 100, Extra: 8, ExtraBytes: 1024, Key: load.Unique})
 		require.NoError(t, err)
