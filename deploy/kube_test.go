@@ -11,7 +11,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +20,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/foundation-agent/foundation-agent/internal/agenttest"
 )
 
 // cluster is etcd and an API server on loopback.
@@ -31,16 +32,9 @@ type cluster struct {
 
 func tool(name string) string { return filepath.Join(os.Getenv("KUBE_BIN"), name) }
 
-func freePort(t *testing.T) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 func startCluster(t *testing.T) *cluster {
 	dir := t.TempDir()
-	etcd, peer, api := freePort(t), freePort(t), freePort(t)
+	etcd, peer, api := agenttest.FreePort(t), agenttest.FreePort(t), agenttest.FreePort(t)
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
 	keyFile := filepath.Join(dir, "sa.key")
