@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/foundation-agent/foundation-agent/internal/backup"
 	"github.com/foundation-agent/foundation-agent/internal/door"
@@ -61,7 +62,7 @@ func (t *tables) spoolBackup(ctx context.Context, chosen []operator.Table) (_ *o
 		return nil, err
 	}
 	for _, table := range chosen {
-		image := func(w io.Writer) error { return table.(operator.Backuper).Backup(ctx, w) }
+		image := func(w io.Writer) (time.Duration, error) { return table.(operator.Backuper).Backup(ctx, w) }
 		if err := b.Table(table.Name(), image); err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -29,9 +30,9 @@ func (*textTable) Info() operator.TableInfo {
 	return operator.TableInfo{Entries: 5, Bytes: 5, Persisted: true}
 }
 
-func (t *textTable) Backup(_ context.Context, w io.Writer) error {
+func (t *textTable) Backup(_ context.Context, w io.Writer) (time.Duration, error) {
 	_, err := io.WriteString(w, t.content)
-	return err
+	return time.Millisecond, err
 }
 
 func (t *textTable) Restore(ctx context.Context, r io.Reader) (func() (int64, error), error) {
@@ -101,6 +102,7 @@ func TestBackupComesBack(t *testing.T) {
 	_, manifest, err := backup.Verify(bytes.NewReader([]byte(file)), 1<<20)
 	require.NoError(t, err)
 	require.Len(t, manifest.Tables, 2)
+	require.Equal(t, time.Millisecond, manifest.Tables[0].LongestPause)
 
 	a.content, b.content = "changed", "changed"
 	status, body := post(t, client, "http://agent/v1/tables/restore?author=ann", []byte(file))
@@ -188,9 +190,9 @@ func backupOf(t *testing.T, name, content string) []byte {
 	var file bytes.Buffer
 	b, err := backup.NewWriter(&file, "test")
 	require.NoError(t, err)
-	require.NoError(t, b.Table(name, func(w io.Writer) error {
+	require.NoError(t, b.Table(name, func(w io.Writer) (time.Duration, error) {
 		_, err := io.WriteString(w, content)
-		return err
+		return 0, err
 	}))
 	require.NoError(t, b.Close())
 	return file.Bytes()

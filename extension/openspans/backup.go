@@ -9,8 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"time"
 
 	"github.com/foundation-agent/foundation-agent/internal/operator"
+	"github.com/foundation-agent/foundation-agent/internal/spans"
 )
 
 // operatorTable is the table as operators see it.
@@ -62,11 +66,11 @@ const maxRecord = 64 << 20
 var errBackupRuns = errors.New("a backup of this table is being written; try again when it is done")
 
 // Backup writes the table as it is when the last span has been written: those written earlier that have
-// changed meanwhile follow once more. The lock is held for a step at a time.
-func (o operatorTable) Backup(ctx context.Context, w io.Writer) error {
+// changed meanwhile follow once more. The lock is held for a step at a time; the longest is returned.
+func (o operatorTable) Backup(ctx context.Context, w io.Writer) (longestPause time.Duration, err error) {
 	out := bufio.NewWriter(w)
 	if _, err := out.WriteString(backupHeader); err != nil {
-		return err
+		return 0, err
 	}
 	size := make([]byte, binary.MaxVarintLen64)
 	write := func(record []byte) error {
@@ -79,36 +83,104 @@ func (o operatorTable) Backup(ctx context.Context, w io.Writer) error {
 		_, err := out.Write(record)
 		return err
 	}
-	if err := o.table.backup(write); err != nil {
-		return err
+	if longestPause, err = o.table.backup(write); err != nil {
+		return 0, err
 	}
-	return out.Flush()
+	return longestPause, out.Flush()
+}
+
+// changedSince is what has changed since it was emitted to a backup.
+type changedSince struct {
+	entries   map[*entry]struct{}
+	processes map[*process]struct{}
+}
+
+func newChangedSince() *changedSince {
+	return &changedSince{entries: map[*entry]struct{}{}, processes: map[*process]struct{}{}}
 }
 
 // backup emits a snapshot, and then what has changed since each of its records was emitted.
-func (t *table) backup(emit func([]byte) error) error {
-	t.mu.Lock()
-	if t.sinceBackup != nil {
-		t.mu.Unlock()
-		return errBackupRuns
-	}
-	t.sinceBackup = map[*entry]struct{}{}
-	t.mu.Unlock()
-	failed := t.snapshot(emit)
-
-	w := newRecords(func(b []byte) {
-		if failed == nil {
-			failed = emit(b)
+func (t *table) backup(emit func([]byte) error) (longestPause time.Duration, err error) {
+	w := newRecords(t, emit)
+	runs := false
+	w.pauses.Hold(&t.mu, func() {
+		if runs = t.sinceBackup != nil; !runs {
+			t.sinceBackup = newChangedSince()
 		}
 	})
-	t.mu.Lock()
-	for e := range t.sinceBackup {
-		w.change(t, e)
+	if runs {
+		return 0, errBackupRuns
 	}
-	t.sinceBackup = nil
-	t.mu.Unlock()
+	w.all()
+	for whole := false; !whole && w.failed == nil; {
+		whole = w.catchUp()
+	}
+	if w.failed != nil {
+		t.mu.Lock()
+		t.sinceBackup = nil
+		t.mu.Unlock()
+	}
+	return w.pauses.Longest(), w.failed
+}
+
+// catchUp emits what has changed up to now. It reports whether that went in one step: what was emitted is
+// then the table as it was at that moment. It comes to that, for steps are faster than changes, each of which
+// is a call.
+func (w *records) catchUp() (whole bool) {
+	t := w.table
+	var many *changedSince
+	w.pauses.Hold(&t.mu, func() {
+		since := t.sinceBackup
+		if len(since.entries)+len(since.processes) > stepItems {
+			many, t.sinceBackup = since, newChangedSince()
+			return
+		}
+		if whole = w.drain(since); whole {
+			w.downs()
+			t.sinceBackup = nil
+		}
+	})
 	w.flush()
-	return failed
+	if many != nil {
+		entries, processes := slices.Collect(maps.Keys(many.entries)), slices.Collect(maps.Keys(many.processes))
+		w.each(len(entries), func(i int) { w.changed(entries[i]) })
+		w.each(len(processes), func(i int) { w.present(processes[i]) })
+	}
+	return whole
+}
+
+// drain adds changes while they fit, and reports whether they all did.
+func (w *records) drain(since *changedSince) bool {
+	for e := range since.entries {
+		if w.full() {
+			return false
+		}
+		delete(since.entries, e)
+		w.changed(e)
+	}
+	for p := range since.processes {
+		if w.full() {
+			return false
+		}
+		delete(since.processes, p)
+		w.present(p)
+	}
+	return true
+}
+
+// changed adds an entry that has changed, and the contexts of its process, which may not have been among the
+// idle ones when those were listed.
+func (w *records) changed(e *entry) {
+	w.change(e)
+	w.contexts(e.process)
+}
+
+// present adds the contexts that the process of that name has now.
+func (w *records) present(p *process) {
+	if now := w.table.find(spans.Sender{Agent: p.agent.id, Process: p.name}); now != nil {
+		p = now
+	}
+	w.process(p)
 }
 
 // Restore reads a backup. Applying it adds the spans that the table does not know; those that are open stay

@@ -195,7 +195,10 @@ func BenchmarkBackup(b *testing.B) {
 	longest := time.Duration(0)
 	for range b.N {
 		done := make(chan error, 1)
-		go func() { done <- f.backup(func([]byte) error { return nil }) }()
+		go func() {
+			_, err := f.backup(func([]byte) error { return nil })
+			done <- err
+		}()
 		for running := true; running; {
 			select {
 			case err := <-done:

@@ -133,7 +133,8 @@ func TestBackupAndRestore(t *testing.T) {
 	other := f.mustStart(spans.Sender{Agent: "b"}, "other")
 	table := f.OperatorTables()[0].(operator.Backuper)
 	var image bytes.Buffer
-	require.NoError(t, table.Backup(t.Context(), &image))
+	_, err := table.Backup(t.Context(), &image)
+	require.NoError(t, err)
 	whole := image.Bytes()
 	f.mustEnd(spans.Sender{Agent: "b"})
 	f.left(1)
@@ -174,7 +175,10 @@ func TestBackupWhileRunning(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	var image bytes.Buffer
-	go func() { done <- f.OperatorTables()[0].(operator.Backuper).Backup(context.Background(), &image) }()
+	go func() {
+		_, err := f.OperatorTables()[0].(operator.Backuper).Backup(context.Background(), &image)
+		done <- err
+	}()
 	ended := 0
 	for running := true; running; {
 		select {

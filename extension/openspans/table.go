@@ -63,7 +63,7 @@ type table struct {
 	errors       *simplelru.LRU[string, *errorRing]
 	handled      *simplelru.LRU[downKey, bool] // deaths that were handled: whether the obituary is out
 	changed      changes
-	sinceBackup  map[*entry]struct{} // changed while a backup is being written; nil when none is
+	sinceBackup  *changedSince // the present backup has begun; nil when none is being written
 }
 
 // maxAgentsWithErrors bounds the agents whose last errors are remembered, and the deaths that were handled.

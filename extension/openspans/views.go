@@ -56,9 +56,9 @@ type listed struct {
 // list returns the spans that match, the longest open first. The lock is held for a step at a time.
 func (t *table) list(query url.Values, limit int) operator.OpenSpans {
 	var matching []listed
-	for from, more := 0, true; more; from += collectStep {
+	for from, more := 0, true; more; from += stepItems {
 		t.mu.Lock()
-		for _, e := range t.slab[min(from, len(t.slab)):min(from+collectStep, len(t.slab))] {
+		for _, e := range t.slab[min(from, len(t.slab)):min(from+stepItems, len(t.slab))] {
 			if e != nil && (e.state == open || e.state == waiting) && !e.synthetic && matches(e, query) {
 				matching = append(matching, listed{e, e.opened})
 			}

@@ -71,7 +71,8 @@ func TestBackupAndRestore(t *testing.T) {
 	assert.Equal(t, "agent_registry/agents", tables[0].Name())
 	assert.Equal(t, int64(3), tables[0].Info().Entries)
 	var backup bytes.Buffer
-	require.NoError(t, tables[0].(operator.Backuper).Backup(t.Context(), &backup))
+	_, err := tables[0].(operator.Backuper).Backup(t.Context(), &backup)
+	require.NoError(t, err)
 
 	events := x.see(t)
 	require.NoError(t, dies.cmd.Process.Kill())

@@ -59,6 +59,8 @@ type Table struct {
 	Name   string `json:"name"`
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256"`
+	// LongestPause is how long the table's users waited at most while it was written.
+	LongestPause time.Duration `json:"longest_pause_ns"`
 }
 
 func chunkName(table string, n int) string { return fmt.Sprintf("%s/%06d", url.PathEscape(table), n) }

@@ -9,20 +9,23 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
 
+const pause = 3 * time.Millisecond
+
 func write(t require.TestingT, tables map[string][]byte) []byte {
 	var file bytes.Buffer
 	w, err := NewWriter(&file, "1.2.3")
 	require.NoError(t, err)
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
-		require.NoError(t, w.Table(name, func(w io.Writer) error {
+		require.NoError(t, w.Table(name, func(w io.Writer) (time.Duration, error) {
 			_, err := w.Write(tables[name])
-			return err
+			return pause, err
 		}))
 	}
 	require.NoError(t, w.Close())
@@ -132,7 +135,7 @@ func TestVerifyListsTables(t *testing.T) {
 	header, manifest, err := Verify(bytes.NewReader(write(t, map[string][]byte{"a": []byte("abc")})), 1<<30)
 	require.NoError(t, err)
 	require.Equal(t, "1.2.3", header.Agent)
-	require.Equal(t, []Table{{Name: "a", Bytes: 3, SHA256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}}, manifest.Tables)
+	require.Equal(t, []Table{{Name: "a", Bytes: 3, SHA256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", LongestPause: pause}}, manifest.Tables)
 }
 
 func FuzzReader(f *testing.F) {

@@ -94,7 +94,7 @@ func (b *Reader) finish() error {
 	if err := b.readJSON(b.next, &manifest); err != nil {
 		return damaged(err)
 	}
-	if !slices.Equal(manifest.Tables, b.read.Tables) {
+	if !slices.EqualFunc(manifest.Tables, b.read.Tables, sameContent) {
 		return fmt.Errorf("%w: the tables are not those of its manifest", ErrDamaged)
 	}
 	if _, err := b.tar.Next(); !errors.Is(err, io.EOF) {
@@ -104,8 +104,11 @@ func (b *Reader) finish() error {
 	if n, err := io.ReadFull(b.stream, after[:]); n > 0 || !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: something follows the archive", ErrDamaged)
 	}
+	b.read = manifest
 	return io.EOF
 }
+
+func sameContent(a, b Table) bool { return a.Name == b.Name && a.Bytes == b.Bytes && a.SHA256 == b.SHA256 }
 
 // advance moves to the next entry. A file may not end before its manifest.
 func (b *Reader) advance() error {

@@ -34,10 +34,11 @@ func NewWriter(w io.Writer, agent string) (*Writer, error) {
 	return b, b.addJSON(headerEntry, Header{Kind: Kind, Format: Format, Made: b.made, Agent: agent})
 }
 
-// Table writes one table: image writes its content.
-func (b *Writer) Table(name string, image func(io.Writer) error) error {
+// Table writes one table: image writes its content, and returns the longest pause that this meant for its users.
+func (b *Writer) Table(name string, image func(io.Writer) (time.Duration, error)) error {
 	w := &tableWriter{backup: b, name: name, hash: sha256.New(), chunk: make([]byte, 0, chunkSize)}
-	if err := image(w); err != nil {
+	pause, err := image(w)
+	if err != nil {
 		return fmt.Errorf("table %s: %w", name, err)
 	}
 	// An empty table has one empty chunk: its place in the file is never in doubt.
@@ -46,7 +47,7 @@ func (b *Writer) Table(name string, image func(io.Writer) error) error {
 			return err
 		}
 	}
-	b.manifest.Tables = append(b.manifest.Tables, Table{Name: name, Bytes: w.bytes, SHA256: hex.EncodeToString(w.hash.Sum(nil))})
+	b.manifest.Tables = append(b.manifest.Tables, Table{Name: name, Bytes: w.bytes, SHA256: hex.EncodeToString(w.hash.Sum(nil)), LongestPause: pause})
 	return nil
 }
 

@@ -71,8 +71,9 @@ type TableInfo struct {
 
 // Backuper is a table that can be written out while it runs and read back.
 type Backuper interface {
-	// Backup writes a consistent image. It never stops the table for more than a shard at a time.
-	Backup(ctx context.Context, w io.Writer) error
+	// Backup writes a consistent image, and returns the longest time for which it kept the table's users
+	// waiting at a stretch.
+	Backup(ctx context.Context, w io.Writer) (longestPause time.Duration, err error)
 	// Restore reads and checks an image without changing anything; apply then takes it in as a whole, and
 	// stores it: what it has answered survives kill -9. Suppression state comes back; weight that was
 	// already delivered is not delivered again. When apply fails the table is as before. CallerIn(ctx) tells

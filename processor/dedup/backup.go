@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"time"
 )
 
 // backupMagic begins a backup: what it is, and the version of its records.
@@ -20,14 +21,14 @@ const maxBackupRecord = 64 << 20
 var errNoBackup = errors.New("this is no backup of event_dedup, or it is damaged")
 
 // Backup writes the records of a snapshot, each after its length, and the CRC-32 (IEEE) of all.
-func (t keysTable) Backup(ctx context.Context, w io.Writer) error {
+func (t keysTable) Backup(ctx context.Context, w io.Writer) (longestPause time.Duration, err error) {
 	sum := crc32.NewIEEE()
 	out := bufio.NewWriter(io.MultiWriter(w, sum))
 	if _, err := out.WriteString(backupMagic); err != nil {
-		return err
+		return 0, err
 	}
 	var length []byte
-	err := (&state{p: t.p}).snapshot(func(record []byte) error {
+	all := image{emit: func(record []byte) error {
 		length = binary.AppendUvarint(length[:0], uint64(len(record)))
 		if _, err := out.Write(length); err != nil {
 			return err
@@ -36,18 +37,18 @@ func (t keysTable) Backup(ctx context.Context, w io.Writer) error {
 			return err
 		}
 		return ctx.Err()
-	})
-	if err != nil {
-		return err
+	}}
+	if err := all.write(t.p); err != nil {
+		return 0, err
 	}
 	if err := out.WriteByte(0); err != nil { // no record is empty: the end
-		return err
+		return 0, err
 	}
 	if err := out.Flush(); err != nil {
-		return err
+		return 0, err
 	}
 	_, err = w.Write(binary.LittleEndian.AppendUint32(nil, sum.Sum32()))
-	return err
+	return all.pauses.Longest(), err
 }
 
 // Restore reads a backup whole. apply puts back the keys whose window is still open and that are not there now.

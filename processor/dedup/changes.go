@@ -66,20 +66,3 @@ func (s *shard) encodeChanges(r *records) {
 	clear(c.posts)
 	c.keys, c.slots, c.posts, c.ends = c.keys[:0], c.slots[:0], c.posts[:0], c.ends[:0]
 }
-
-// encodeAll encodes all that the shard holds.
-func (s *shard) encodeAll(r *records) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	// From the one used longest ago on, so that a restore finds the same order of use.
-	for slot := s.oldest; slot != 0; {
-		e := s.slab.at(slot)
-		if e.state&(inFlight|open) != inFlight || e.held != 0 {
-			r.entry(e, s.table.rules[e.rule], s.heldBy(e), true)
-		}
-		slot = e.newer
-	}
-	for _, p := range s.waiting {
-		r.parcel(p)
-	}
-}

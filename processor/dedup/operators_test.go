@@ -18,14 +18,15 @@ func TestBackupBringsSuppressionBackAndNoWeight(t *testing.T) {
 	r := newRig(t, stored(rule), &sink{}, testHost{storageID: storage}, someTime)
 	r.send(events(5, "e", "k"))
 	var image bytes.Buffer
-	require.NoError(t, keysTable{r.dedupProcessor}.Backup(t.Context(), &image))
+	_, err := keysTable{r.dedupProcessor}.Backup(t.Context(), &image)
+	require.NoError(t, err)
 	r.pass(30 * time.Second)
 	secret := r.secret
 	require.NoError(t, r.Shutdown(t.Context()))
 
 	next := &sink{}
 	r = newRig(t, config(rule), next, nil, r.now())
-	_, err := keysTable{r.dedupProcessor}.Restore(t.Context(), bytes.NewReader(image.Bytes()))
+	_, err = keysTable{r.dedupProcessor}.Restore(t.Context(), bytes.NewReader(image.Bytes()))
 	require.ErrorIs(t, err, errOtherSecret)
 	r.secret = secret
 	apply, err := keysTable{r.dedupProcessor}.Restore(t.Context(), bytes.NewReader(image.Bytes()))
@@ -46,7 +47,8 @@ func TestDamagedBackupsAreRefused(t *testing.T) {
 	r := newRig(t, config(dedupRule(time.Minute, emitFirstAndSummary)), &sink{}, nil, someTime)
 	r.send(events(5, "e", "k"))
 	var image bytes.Buffer
-	require.NoError(t, keysTable{r.dedupProcessor}.Backup(t.Context(), &image))
+	_, err := keysTable{r.dedupProcessor}.Backup(t.Context(), &image)
+	require.NoError(t, err)
 	for i := range image.Len() {
 		damaged := bytes.Clone(image.Bytes())
 		damaged[i] ^= 0x55
@@ -61,7 +63,8 @@ func FuzzReadBackup(f *testing.F) {
 	r := newRig(f, config(dedupRule(time.Minute, emitFirstAndSummary)), &sink{}, nil, someTime)
 	r.send(events(5, "e", "k"))
 	var image bytes.Buffer
-	require.NoError(f, keysTable{r.dedupProcessor}.Backup(context.Background(), &image))
+	_, err := keysTable{r.dedupProcessor}.Backup(context.Background(), &image)
+	require.NoError(f, err)
 	f.Add(image.Bytes())
 	f.Add([]byte(backupMagic))
 	f.Fuzz(func(_ *testing.T, data []byte) {

@@ -110,32 +110,9 @@ func (s *state) collect(put func(record []byte)) {
 	}
 }
 
-// snapshot emits all that there is, a shard at a time.
+// snapshot emits all that there is.
 func (s *state) snapshot(emit func(record []byte) error) error {
-	var r records
-	r.add(encodeSecret(r.buf, s.p.secret))
-	for _, t := range s.p.tenants.list() {
-		r.add(encodeTenant(r.buf, t))
-	}
-	for _, shard := range s.p.table.shards {
-		shard.encodeAll(&r)
-		for record := range r.drain() {
-			if err := emit(record); err != nil {
-				return err
-			}
-		}
-	}
-	for _, rule := range s.p.rules {
-		if rule.reservoir != nil {
-			rule.reservoir.encodeAll(&r, rule.id)
-		}
-	}
-	for record := range r.drain() {
-		if err := emit(record); err != nil {
-			return err
-		}
-	}
-	return nil
+	return (&image{emit: emit}).write(s.p)
 }
 
 func (s *state) close(ctx context.Context) error {
@@ -168,10 +145,8 @@ func (r *reservoir) encodeChanges(to *records, rule uint64) {
 	to.add(encodeReservoir(to.buf, rule, r.seen, r.end, len(r.samples)))
 }
 
-// encodeAll encodes all that the reservoir holds.
+// encodeAll encodes all that the reservoir holds. mu is held.
 func (r *reservoir) encodeAll(to *records, rule uint64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	for place := range r.samples {
 		to.add(encodeSample(to.buf, rule, place, &r.samples[place]))
 	}

@@ -167,9 +167,9 @@ func (*memoryTable) Info() operator.TableInfo {
 	return operator.TableInfo{Entries: 6, Bytes: 2048, MaxBytes: 4096}
 }
 
-func (m *memoryTable) Backup(_ context.Context, w io.Writer) error {
+func (m *memoryTable) Backup(_ context.Context, w io.Writer) (time.Duration, error) {
 	_, err := io.WriteString(w, m.content)
-	return err
+	return 1234 * time.Microsecond, err
 }
 
 func (m *memoryTable) Restore(_ context.Context, r io.Reader) (func() (int64, error), error) {
@@ -185,6 +185,7 @@ func TestBackupFileComesBack(t *testing.T) {
 	out, code := a.run(t, "tables", "backup", file)
 	require.Zero(t, code)
 	require.Contains(t, out, "memory/table")
+	require.Contains(t, out, "1.234ms")
 	info, err := os.Stat(file)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())

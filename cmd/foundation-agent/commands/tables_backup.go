@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +23,8 @@ func tablesBackup(o *options) *cobra.Command {
 		Use:   "backup FILE",
 		Short: "Write the tables to a file, while the agent runs",
 		Long: "Write the tables to a file (tar in zstd), while the agent runs. The file appears whole and checked, " +
-			"readable by its owner alone, or not at all; one that exists is replaced only then.",
+			"readable by its owner alone, or not at all; one that exists is replaced only then. For each table it tells the " +
+			"longest time for which the backup kept the table's users waiting.",
 		Example: "  foundation-agent tables backup tables.tar.zst",
 		Args:    usage(cobra.ExactArgs(1)),
 	}
@@ -73,9 +75,9 @@ func saveBackup(path string, body io.Reader) (manifest backup.Manifest, err erro
 func printManifest(w io.Writer, m backup.Manifest) {
 	rows := make([][]any, 0, len(m.Tables))
 	for _, t := range m.Tables {
-		rows = append(rows, []any{t.Name, byteSize(t.Bytes), t.SHA256})
+		rows = append(rows, []any{t.Name, byteSize(t.Bytes), t.LongestPause.Round(time.Microsecond), t.SHA256})
 	}
-	printTable(w, []string{"TABLE", "BYTES", "SHA-256"}, rows)
+	printTable(w, []string{"TABLE", "BYTES", "LONGEST PAUSE", "SHA-256"}, rows)
 }
 
 func tablesRestore(o *options) *cobra.Command {
