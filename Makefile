@@ -50,6 +50,10 @@ test-tools: ## install the real parts that some tests use, on Debian as root: No
 growth: build ## cost a record and memory a key at 10^4 to 10^7; results in build/growth
 	cd testbed/growth && GROWTH=1 $(TESTBED) -timeout 60m -run TestGrowth
 
+.PHONY: pause
+pause: build ## back up a million keys and 100,000 open spans under load: the longest pause of each table
+	cd testbed/pause && PAUSE=1 $(TESTBED) -timeout 10m -run TestPause
+
 .PHONY: chaos
 chaos: build ## break the agent under load and hold the accounts against the promises; CHAOS=short for 4 minutes
 	cd testbed/chaos && CHAOS=$(or $(CHAOS),full) $(TESTBED) -timeout 60m -run TestChaos

@@ -3,6 +3,8 @@
 package openspans
 
 import (
+	"slices"
+
 	"github.com/foundation-agent/foundation-agent/internal/operator"
 )
 
@@ -70,6 +72,7 @@ func (w *records) flush() {
 
 // all adds what is in the table, but for the deaths that were handled.
 func (w *records) all() {
+	w.buffer = slices.Grow(w.buffer, 2*stepBytes) // here: who allocates may have to help the collector
 	w.entries()
 	w.tombstones()
 	w.idle()

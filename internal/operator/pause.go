@@ -3,6 +3,7 @@
 package operator
 
 import (
+	"runtime"
 	"sync"
 	"time"
 )
@@ -11,8 +12,10 @@ import (
 // The zero value is ready. Not safe for concurrent use.
 type Pauses struct{ longest time.Duration }
 
-// Hold runs part while lock is held.
+// Hold runs part while lock is held. It begins with a new time slice, which a short part does not use up: the
+// scheduler takes the processor away from who has had it for 10 ms, and others would then wait with the lock held.
 func (p *Pauses) Hold(lock sync.Locker, part func()) {
+	runtime.Gosched()
 	lock.Lock()
 	defer lock.Unlock()
 	began := time.Now()

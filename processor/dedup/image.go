@@ -3,7 +3,11 @@
 
 package dedup
 
-import "github.com/foundation-agent/foundation-agent/internal/operator"
+import (
+	"slices"
+
+	"github.com/foundation-agent/foundation-agent/internal/operator"
+)
 
 // What is encoded under one hold of a lock: so many entries, and no more once there are so many bytes.
 const (
@@ -22,6 +26,7 @@ type image struct {
 
 // write emits the secret, the tenants, the shards and the reservoirs.
 func (i *image) write(p *dedupProcessor) error {
+	i.records.buf = make([]byte, 0, 2*stepBytes)
 	i.records.add(encodeSecret(i.records.buf, p.secret))
 	for _, t := range p.tenants.list() {
 		i.records.add(encodeTenant(i.records.buf, t))
@@ -43,6 +48,9 @@ func (i *image) write(p *dedupProcessor) error {
 // entries emits the entries of a shard from the one used longest ago on, so that a restore finds the same order of
 // use. What joins them meanwhile is a change that the journal has.
 func (i *image) entries(s *shard) {
+	var slots int
+	i.pauses.Hold(&s.mu, func() { slots = int(s.slab.next) })
+	i.newer = slices.Grow(i.newer[:0], slots+stepEntries) // here: who allocates may have to help the collector
 	var slot uint32
 	i.pauses.Hold(&s.mu, func() { slot = i.order(s) })
 	for slot != 0 && i.failed == nil {
