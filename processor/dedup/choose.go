@@ -41,7 +41,7 @@ func (p *plan) chooseSuppressed(r *planned) {
 // drop leaves the record's weight to what passes next.
 func (p *plan) drop(r *planned) {
 	if r.rule.dropsToCarry {
-		p.stratum(r.lanes.carry, r.rule).dropped += r.weight
+		p.stratum(p.extra(r).lanes.carry, r.rule).dropped += r.weight
 		p.copied = true
 	}
 }
@@ -49,7 +49,7 @@ func (p *plan) drop(r *planned) {
 func (p *plan) choosePassing(r *planned, t *table) {
 	rule := r.rule
 	if rule.sampler != nil && !r.summary { // summaries skip sampling
-		kept, factor := rule.sampler.keep(p.now, r.trace)
+		kept, factor := rule.sampler.keep(p.now, p.extra(r).trace)
 		if !kept {
 			r.verdict = drop
 			p.drop(r)
@@ -58,17 +58,19 @@ func (p *plan) choosePassing(r *planned, t *table) {
 		r.weight *= factor
 	}
 	if rule.reservoir != nil && !r.summary {
-		r.verdict, r.draw = offer, rand.Float64()
-		r.keep = rule.reservoir.mayTake(r.draw, p.offers[rule.index])
+		x := p.extra(r) // it has lanes
+		r.verdict, x.draw = offer, rand.Float64()
+		r.keep = rule.reservoir.mayTake(x.draw, p.offers[rule.index])
 		p.offers[rule.index]++
 		p.copied = true
 		return
 	}
 	if rule.dropsToCarry {
-		r.ride = p.ride(r.lanes.carry, rule, t)
-		r.weight += r.ride
+		x := p.extra(r)
+		x.ride = p.ride(x.lanes.carry, rule, t)
+		r.weight += x.ride
 	}
-	if r.lanes.batchSize > 0 {
+	if p.extra(r).lanes.batchSize > 0 {
 		r.verdict = join
 		p.copied = true
 	}
@@ -81,14 +83,14 @@ func (p *plan) dryRun(r *planned) {
 	case r.verdict == suppress:
 		rule.stats.suppressed.Add(1)
 	case rule.sampler != nil:
-		if kept, _ := rule.sampler.keep(p.now, r.trace); !kept {
+		if kept, _ := rule.sampler.keep(p.now, p.extra(r).trace); !kept {
 			rule.stats.sampledOut.Add(1)
 		}
 	case rule.reservoir != nil:
 		if rule.reservoir.wouldDrop(p.now) {
 			rule.stats.sampledOut.Add(1)
 		}
-	case r.lanes.batchSize > 0:
+	case p.extra(r).lanes.batchSize > 0:
 		rule.stats.batched.Add(1)
 	}
 	r.verdict = pass
@@ -139,12 +141,12 @@ func (p *plan) copy(r *planned, rl plog.ResourceLogs, sl plog.ScopeLogs, lr plog
 	var st *stratum
 	switch {
 	case r.verdict == join:
-		st = p.stratum(r.lanes.batch, r.rule)
+		st = p.stratum(p.extra(r).lanes.batch, r.rule)
 	case r.verdict == drop || r.verdict == offer || r.verdict == suppress && !r.counted:
 		if !r.rule.dropsToCarry {
 			return
 		}
-		st = p.stratum(r.lanes.carry, r.rule)
+		st = p.stratum(p.extra(r).lanes.carry, r.rule)
 	default:
 		return
 	}

@@ -83,15 +83,16 @@ func (p *plan) count(s *shard, r *planned) {
 }
 
 func (p *plan) addition(r *planned, weight float64) addition {
+	x := p.extra(r)
 	return addition{
 		weight:   weight,
 		summary:  r.summary,
-		logCount: r.logCount,
+		logCount: x.logCount,
 		at:       p.now,
-		firstAt:  r.firstAt,
+		firstAt:  x.firstAt,
 		measures: p.measures[r.measuresFrom:r.measuresTo],
 		kept:     r.kept,
-		lanes:    r.lanes,
+		lanes:    &x.lanes,
 	}
 }
 
@@ -106,8 +107,8 @@ func (p *plan) commitOne(r *planned, t *table, o outcome) {
 			return
 		}
 		n.refused += r.own
-		if r.ride > 0 { // what rode on it is not lost
-			p.stratum(r.lanes.carry, r.rule).dropped += r.ride
+		if x := p.extra(r); x.ride > 0 { // what rode on it is not lost
+			p.stratum(x.lanes.carry, r.rule).dropped += x.ride
 		}
 	case suppress:
 		n.suppressed++
@@ -117,10 +118,11 @@ func (p *plan) commitOne(r *planned, t *table, o outcome) {
 		n.batched++
 		n.held += r.weight
 		a := p.addition(r, r.weight)
-		a.kept = p.stratum(r.lanes.batch, r.rule).kept
-		t.hold(r.lanes.batch, kindBatch, r.rule, r.lanes.batchTimeout, &a, p.now)
+		a.kept = p.stratum(a.lanes.batch, r.rule).kept
+		t.hold(a.lanes.batch, kindBatch, r.rule, a.lanes.batchTimeout, &a, p.now)
 	case offer:
-		dropped, full := r.rule.reservoir.offer(p.now, r.draw, sample{r.weight, r.lanes, r.kept})
+		x := p.extra(r)
+		dropped, full := r.rule.reservoir.offer(p.now, x.draw, sample{r.weight, x.lanes, r.kept})
 		n.held += r.weight
 		if full {
 			n.held -= dropped.weight
@@ -136,7 +138,7 @@ func (p *plan) commitOne(r *planned, t *table, o outcome) {
 
 // carry leaves weight to what passes next.
 func (p *plan) carry(t *table, st *stratum, weight float64) {
-	a := addition{weight: weight, at: p.now, kept: st.kept, lanes: lanes{carry: st.key}}
+	a := addition{weight: weight, at: p.now, kept: st.kept, lanes: &lanes{carry: st.key}}
 	t.hold(st.key, kindCarry, st.rule, st.rule.maxWait, &a, p.now)
 }
 

@@ -35,7 +35,7 @@ const (
 var errTruncated = errors.New("record is damaged")
 
 func encodeSecret(b []byte, s secret) []byte {
-	return appendKey(append(b, recordSecret), key{s.k0, s.k1})
+	return append(append(b, recordSecret), s[:]...)
 }
 
 func encodeTenant(b []byte, t *tenant) []byte {

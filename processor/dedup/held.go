@@ -132,7 +132,7 @@ type addition struct {
 	measures  []measured
 	aggregate []aggregate // in place of measures
 	kept      *kept
-	lanes     lanes
+	lanes     *lanes
 }
 
 func (h *held) add(a *addition) {
@@ -140,7 +140,7 @@ func (h *held) add(a *addition) {
 		h.kept, h.stale = a.kept, false
 	}
 	if h.records == 0 {
-		h.first, h.lanes = a.at, a.lanes
+		h.first, h.lanes = a.at, *a.lanes
 		if a.firstAt != 0 {
 			h.first = a.firstAt
 		}

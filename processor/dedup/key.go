@@ -1,6 +1,6 @@
 // This file turns what makes an event itself into a 128-bit key.
 //
-// The hash is SipHash-2-4 with 128 bits of output (Aumasson and Bernstein, 2012), a keyed
+// The hash is HighwayHash with 128 bits of output (Alakuijala, Cox and Wassenberg, 2016), a keyed
 // pseudo-random function: who does not know the secret cannot make two events collide.
 
 package dedup
@@ -10,7 +10,7 @@ import (
 	"math"
 	"strings"
 
-	"github.com/dchest/siphash"
+	"github.com/minio/highwayhash"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
@@ -18,12 +18,21 @@ import (
 type key struct{ hi, lo uint64 }
 
 // secret keys the hash.
-type secret struct{ k0, k1 uint64 }
+type secret [highwayhash.Size]byte
 
-func (s secret) sum(b []byte) key {
-	hi, lo := siphash.Hash128(s.k0, s.k1, b)
-	return key{hi, lo}
+// sum hashes b, to which it adds zeros up to a whole block: the hash takes twice as long over a broken one. What is
+// hashed tells its own length, so they make no two parts equal.
+func (s *secret) sum(b []byte) key {
+	if broken := len(b) % hashBlock; broken != 0 {
+		b = append(b, zeros[broken:]...)
+	}
+	h := highwayhash.Sum128(b, s[:])
+	return key{binary.LittleEndian.Uint64(h[:8]), binary.LittleEndian.Uint64(h[8:])}
 }
+
+const hashBlock = 32
+
+var zeros [hashBlock]byte
 
 // Domains keep keys of different kinds apart.
 const (

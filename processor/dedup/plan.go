@@ -26,28 +26,34 @@ type planned struct {
 	rule    *rule // nil: none takes it
 	verdict verdict
 
-	key      key    // where the rule deduplicates it
-	window   uint32 // ms, 0 where it does not
+	summary  bool
 	reserved bool   // it is the first of its key, in flight
-	slot     uint32 // of its entry; it stays there while reserved
+	counted  bool   // it is added to what its key holds
 	unkeyed  bool   // the table had no room
 	keep     bool   // the record must be copied before it goes
-	kept     *kept  // the copy, or that of the entry
+	extra    uint32 // in plan.extras; 0 for most
+
+	key    key    // where the rule deduplicates it
+	window uint32 // ms, 0 where it does not
+	slot   uint32 // of its entry; it stays there while reserved
+	kept   *kept  // the copy, or that of the entry
 
 	own    float64 // weight with which it came
 	weight float64 // with what rides on it
-	ride   float64
 
-	counted bool            // it is added to what its key holds
-	trace   pcommon.TraceID // where the rule samples
-	draw    float64         // its luck in the reservoir, in [0, 1)
-
-	summary      bool
-	logCount     float64
-	firstAt      int64
 	measuresFrom uint32
 	measuresTo   uint32
-	lanes        lanes
+}
+
+// extra is what only summaries have, and records of rules that sample or batch. It is kept apart: a batch of
+// planned records should not drive the records themselves out of the processor's cache.
+type extra struct {
+	logCount float64
+	firstAt  int64
+	trace    pcommon.TraceID
+	draw     float64 // its luck in the reservoir, in [0, 1)
+	ride     float64 // weight
+	lanes    lanes
 }
 
 // stratum is what a batch does to one carry or one batch entry. Weights are of the records of this plan.
@@ -67,6 +73,7 @@ type plan struct {
 	tenant  *tenant
 	digest  digest
 	records []planned
+	extras  []extra // the first is that of all records without one
 
 	measures     []measured
 	measuresRead int // those before belong to earlier records
@@ -91,7 +98,7 @@ type plan struct {
 }
 
 func newPlan(s secret, rules int) *plan {
-	return &plan{digest: digest{secret: s}, stratumOf: map[key]uint32{}, offers: make([]int64, rules), tallies: make([]tally, rules)}
+	return &plan{digest: digest{secret: s}, extras: make([]extra, 1), stratumOf: map[key]uint32{}, offers: make([]int64, rules), tallies: make([]tally, rules)}
 }
 
 // reset empties the plan, and lets go of what it points to.
@@ -104,7 +111,7 @@ func (p *plan) reset() {
 	for i := range p.byShard {
 		p.byShard[i] = p.byShard[i][:0]
 	}
-	p.records, p.measures, p.strata, p.measuresRead = p.records[:0], p.measures[:0], p.strata[:0], 0
+	p.records, p.extras, p.measures, p.strata, p.measuresRead = p.records[:0], p.extras[:1], p.measures[:0], p.strata[:0], 0
 	p.edited, p.copied, p.passing, p.stripped, p.unkeyed = false, false, 0, 0, 0
 	clear(p.offers)
 	clear(p.tallies)
@@ -143,9 +150,12 @@ func (p *plan) prepare(ctx context.Context, ld plog.Logs, rules []*rule, t *tabl
 					n := t.shardNumber(r.key)
 					p.byShard[n] = append(p.byShard[n], uint32(len(p.records)-1))
 				}
-				r.summary, r.logCount, r.firstAt = f.summary, f.logCount, f.firstAt
+				if r.summary = f.summary; r.summary {
+					x := p.newExtra(r)
+					x.logCount, x.firstAt = f.logCount, f.firstAt
+				}
 				if r.rule.sampler != nil {
-					r.trace = lr.TraceID()
+					p.newExtra(r).trace = lr.TraceID()
 				}
 				p.setLanes(r, lr, &f, resource)
 				p.digest.fields = p.digest.fields[:0]
@@ -155,6 +165,18 @@ func (p *plan) prepare(ctx context.Context, ld plog.Logs, rules []*rule, t *tabl
 			}
 		}
 	}
+}
+
+// extra of a record, to be read.
+func (p *plan) extra(r *planned) *extra { return &p.extras[r.extra] }
+
+// newExtra is the record's own, valid until the next.
+func (p *plan) newExtra(r *planned) *extra {
+	if r.extra == 0 {
+		r.extra = uint32(len(p.extras))
+		p.extras = append(p.extras, extra{})
+	}
+	return &p.extras[r.extra]
 }
 
 func ruleFor(ctx context.Context, rules []*rule, rl plog.ResourceLogs, sl plog.ScopeLogs, lr plog.LogRecord, f *facts) *rule {
@@ -214,7 +236,7 @@ func (p *plan) setLanes(r *planned, lr plog.LogRecord, f *facts, resource key) {
 			p.laneRule = nil
 		}
 	}
-	r.lanes = p.laneLast
+	p.newExtra(r).lanes = p.laneLast
 }
 
 // decide asks the table, each shard under one lock.

@@ -56,8 +56,9 @@ func (r *restorer) apply(format uint32, record []byte) error {
 	d := decoder{b: record}
 	switch kind := d.byte(); kind {
 	case recordSecret:
-		k := d.key()
-		r.secret, r.hasSecret = secret{k.hi, k.lo}, true
+		if b := d.take(len(r.secret)); b != nil {
+			r.secret, r.hasSecret = secret(b), true
+		}
 	case recordTenant:
 		r.tenant(&d)
 	case recordEntry:

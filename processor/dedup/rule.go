@@ -56,14 +56,20 @@ type rule struct {
 }
 
 // ruleNames are hashed with a key of their own: stored state must find its rule whatever the secret is.
-var ruleNames = secret{0x666f756e64617469, 0x6f6e2d6167656e74}
+var ruleNames = secret([]byte("the names of event_dedup's rules"))
+
+func ruleID(name string) uint64 {
+	d := digest{secret: ruleNames}
+	d.text(name)
+	return d.sum().hi
+}
 
 func newRule(i int, cfg *Rule, set component.TelemetrySettings) (*rule, error) {
 	name := cfg.name(i)
 	r := &rule{
 		name:         name,
 		index:        uint16(i),
-		id:           ruleNames.sum([]byte(name)).hi,
+		id:           ruleID(name),
 		caller:       cfg.Caller,
 		limitWindow:  toMs(cfg.CallerLimits.Window),
 		limitSize:    uint32(cfg.CallerLimits.BatchSize),

@@ -5,7 +5,6 @@ package dedup
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 
 	"go.opentelemetry.io/collector/config/configopaque"
@@ -13,11 +12,12 @@ import (
 
 // makeSecret derives the secret from the configured one, or makes one up.
 func makeSecret(configured configopaque.String) (secret, error) {
-	var raw [sha256.Size]byte
 	if configured != "" {
-		raw = sha256.Sum256([]byte(configured))
-	} else if _, err := rand.Read(raw[:]); err != nil {
+		return sha256.Sum256([]byte(configured)), nil
+	}
+	var s secret
+	if _, err := rand.Read(s[:]); err != nil {
 		return secret{}, fmt.Errorf("key_secret: %w", err)
 	}
-	return secret{binary.LittleEndian.Uint64(raw[:8]), binary.LittleEndian.Uint64(raw[8:16])}, nil
+	return s, nil
 }
