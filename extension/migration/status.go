@@ -31,6 +31,7 @@ func (m *migration) status() operator.MigrationStatus {
 		Collecting: m.book.Progress(),
 		Rehearsal:  m.rollout.rehearsed(),
 		At:         time.Now().UTC(),
+		Sampled:    sample.At.UTC(),
 		Versions:   st.Soak.Versions,
 	}
 	if position < len(m.rollout.stages) {

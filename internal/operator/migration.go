@@ -25,6 +25,7 @@ type MigrationStatus struct {
 	Rehearsal  *Rehearsal           `json:"rehearsal,omitempty"`        // under way, or the last
 	Violations *ViolationSummary    `json:"violations,omitempty"`       // of enforcement
 	At         time.Time            `json:"at"`                         // of this answer
+	Sampled    time.Time            `json:"sampled_at"`                 // when all signals were last read and all criteria judged
 	Versions   []string             `json:"service_versions,omitempty"` // that the soak is about
 }
 

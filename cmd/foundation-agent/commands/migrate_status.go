@@ -43,7 +43,7 @@ func printMigration(w io.Writer, s operator.MigrationStatus) {
 		"Observed", page.Seconds(s.Soak.Observed)+" of "+page.Seconds(s.Soak.Required)+" in "+strconv.Itoa(s.Soak.Samples)+" samples",
 		"Soak stands still", s.Soak.Paused, "Versions", strings.Join(s.Versions, ", "),
 		"Baseline", s.Baseline, "Cooldown left", orEmpty(s.Cooldown), "Drifted flags", strings.Join(s.Drift, ", "),
-		"Not stored", s.StorageErr,
+		"Last looked", momentOf(s.Sampled), "Not stored", s.StorageErr,
 	)
 	for _, alert := range s.Alerts {
 		printFacts(w, "ALERT", alert)
@@ -69,6 +69,14 @@ func orEmpty(seconds float64) string {
 	return page.Seconds(seconds)
 }
 
+// momentOf is "" of a moment that has not come.
+func momentOf(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.DateTime)
+}
+
 func printStages(w io.Writer, stages []operator.MigrationStage) {
 	rows := make([][]any, 0, len(stages))
 	for _, s := range stages {
@@ -80,15 +88,11 @@ func printStages(w io.Writer, stages []operator.MigrationStage) {
 func printCriteria(w io.Writer, criteria []operator.MigrationCriterion) {
 	rows := make([][]any, 0, len(criteria))
 	for _, c := range criteria {
-		since := ""
-		if !c.Since.IsZero() {
-			since = c.Since.Format(time.DateTime)
-		}
 		value := amount(c.Value, c.Unit)
 		if c.Reason != "" {
 			value = c.Reason
 		}
-		rows = append(rows, []any{c.Name, c.State, value, amount(c.Limit, c.Unit), c.Threshold, amount(c.Baseline, c.Unit), since, roleOf(c)})
+		rows = append(rows, []any{c.Name, c.State, value, amount(c.Limit, c.Unit), c.Threshold, amount(c.Baseline, c.Unit), momentOf(c.Since), roleOf(c)})
 	}
 	printTable(w, []string{"CRITERION", "STATE", "VALUE", "LIMIT", "THRESHOLD", "BASELINE", "SINCE", "HERE IT IS FOR"}, rows)
 }

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/foundation-agent/foundation-agent/internal/agenttest"
+	"github.com/foundation-agent/foundation-agent/internal/operator"
+)
+
+func TestGuardAgainstSlowLookups(t *testing.T) {
+	g := startGuarded(t)
+	processes := make([]string, 240)
+	for i := range processes {
+		processes[i] = fmt.Sprintf("%q", strings.Repeat("x", 1000)+strconv.Itoa(i))
+	}
+	g.register(`{"processes":[` + strings.Join(processes, ",") + `]}`)
+	g.suffers("registry_p99", g.lookUpSlowly)
+}
+
+// register makes the test's process an agent named worker.
+func (g *guarded) register(body string) {
+	g.Helper()
+	g.call(g.agent.Socket(), http.MethodPut, "/v1/agents/worker", body)
+}
+
+// lookUpSlowly asks for more than the socket holds, and reads it only when the agent has looked at its signals
+// meanwhile: a lookup whose answer does not fit takes as long.
+func (g *guarded) lookUpSlowly() {
+	g.Helper()
+	const lookups = 4
+	conn, err := net.Dial("unix", g.agent.Socket())
+	require.NoError(g, err)
+	defer conn.Close()
+	_, err = conn.Write([]byte(strings.Repeat("GET /v1/agents/worker HTTP/1.1\r\nHost: agent\r\n\r\n", lookups)))
+	require.NoError(g, err)
+	g.judged()
+	answers := bufio.NewReader(conn)
+	for range lookups {
+		resp, err := http.ReadResponse(answers, nil)
+		require.NoError(g, err)
+		require.NoError(g, resp.Body.Close())
+	}
+}
+
+func TestGuardAgainstRisingErrors(t *testing.T) {
+	g := startGuarded(t)
+	g.baseline(func() { g.emit(5, 500) })
+	g.suffers("error_rate", func() { g.emit(50, 5000) })
+}
+
+func TestGuardAgainstShareOfErrors(t *testing.T) {
+	g := startGuarded(t)
+	g.suffers("error_share", func() { g.emit(10, 90) })
+}
+
+// emit sends events by the applications' door, some of which are errors.
+func (g *guarded) emit(errors, others int) {
+	g.Helper()
+	status, answer := g.agent.Post("/v1/events", "application/x-ndjson",
+		strings.Repeat(`{"name":"request.failed","severity":"ERROR"}`+"\n", errors)+
+			strings.Repeat(`{"name":"request.done"}`+"\n", others))
+	require.Equal(g, http.StatusAccepted, status, answer)
+}
+
+func TestGuardAgainstLargeTables(t *testing.T) {
+	g := startGuarded(t)
+	g.suffers("event_dedup_memory", g.fillTable)
+}
+
+// fillTable sends large events twice, under keys of their own: event_dedup keeps each until its window ends.
+func (g *guarded) fillTable() {
+	g.Helper()
+	text := strings.Repeat("x", 16<<10)
+	for request := range 10 {
+		var events strings.Builder
+		for key := range 200 {
+			event := fmt.Sprintf(`{"name":"large","metadata":{"dedup_key":"k%d","text":"%s"}}`+"\n", 200*request+key, text)
+			events.WriteString(event)
+		}
+		for range 2 {
+			status, answer := g.agent.Post("/v1/events", "application/x-ndjson", events.String())
+			require.Equal(g, http.StatusAccepted, status, answer)
+		}
+	}
+}
+
+// processes are real ones, children of the test, counted while they live.
+type processes struct {
+	*testing.T
+	alive atomic.Int64
+}
+
+func startProcesses(t *testing.T) *processes {
+	p := &processes{T: t}
+	p.add(4, "600")
+	return p
+}
+
+// add starts processes that end after some seconds.
+func (p *processes) add(n int, seconds string) {
+	p.Helper()
+	for range n {
+		cmd := exec.Command("sleep", seconds)
+		require.NoError(p, cmd.Start())
+		p.alive.Add(1)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = cmd.Wait() // it is killed, or has slept
+			p.alive.Add(-1)
+		}()
+		p.Cleanup(func() {
+			_ = cmd.Process.Kill() // it may have ended
+			<-ended
+		})
+	}
+}
+
+// endpoint is a Prometheus endpoint that tells how many there are.
+func (p *processes) endpoint() string {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "service_processes"},
+		func() float64 { return float64(p.alive.Load()) }))
+	s := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	p.Cleanup(s.Close)
+	return s.URL
+}
+
+// By what the service tells with its heartbeats, as the shipped guard reads it.
+func TestGuardAgainstRisingProcessCountOfVitals(t *testing.T) {
+	p := startProcesses(t)
+	g := startGuarded(t)
+	g.register("{}")
+	beating := make(chan struct{})
+	t.Cleanup(func() { <-beating })
+	go func() {
+		defer close(beating)
+		client := agenttest.UnixClient(g.agent.Socket())
+		defer client.CloseIdleConnections()
+		for every := time.NewTicker(100 * time.Millisecond); ; {
+			select {
+			case <-t.Context().Done():
+				every.Stop()
+				return
+			case <-every.C:
+			}
+			resp, err := client.Post("http://agent/v1/agents/worker/heartbeat", "application/json",
+				strings.NewReader(fmt.Sprintf(`{"vitals":{"process_count":%d}}`, p.alive.Load())))
+			if err == nil { // else the next one follows
+				_ = resp.Body.Close()
+			}
+		}
+	}()
+	g.baseline(func() {})
+	g.suffers("process_count", func() { p.add(4, "1") })
+}
+
+// By the endpoint of the service itself.
+func TestGuardAgainstRisingProcessCountOfEndpoint(t *testing.T) {
+	p := startProcesses(t)
+	g := startGuarded(t,
+		"extensions::staged_migration::sources: {service: {type: prometheus, endpoint: \""+p.endpoint()+"\"}}",
+		`extensions::staged_migration::signals::process_count: {source: service, metric: service_processes, unit: "{process}"}`)
+	g.baseline(func() {})
+	g.suffers("process_count", func() { p.add(4, "1") })
+}
+
+// By a query to a Prometheus server that scrapes it.
+func TestGuardAgainstQueryOfPrometheus(t *testing.T) {
+	p := startProcesses(t)
+	g := startGuarded(t,
+		"extensions::staged_migration::sources: {server: {type: promql, endpoint: \""+startPrometheus(t, p.endpoint())+"\"}}",
+		`extensions::staged_migration::signals::process_count: {source: server, query: "max(service_processes) * 2", unit: "1"}`,
+		`extensions::staged_migration::criteria::process_count: {signal: process_count, threshold: "< 12", for: 4s}`)
+	g.until("the server has an answer", func(s operator.MigrationStatus) bool { return criterionOf(s, "process_count").State == "ok" })
+	g.suffers("process_count", func() { p.add(4, "1") })
+}
+
+// startPrometheus starts a server that scrapes an endpoint, and returns its URL.
+func startPrometheus(t *testing.T, endpoint string) string {
+	path, err := exec.LookPath("prometheus")
+	if err != nil {
+		t.Skip("prometheus is not installed: `make test-tools` installs it")
+	}
+	dir := t.TempDir()
+	config := filepath.Join(dir, "prometheus.yml")
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil,
+		"scrape_configs: [{job_name: service, scrape_interval: 200ms, scrape_timeout: 200ms, metrics_path: /, static_configs: [{targets: [%q]}]}]",
+		strings.TrimPrefix(endpoint, "http://")), 0o600))
+	address := fmt.Sprintf("127.0.0.1:%d", agenttest.FreePort(t))
+	cmd := exec.Command(path, "--config.file", config, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", address)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // what it holds is of no use
+		_ = cmd.Wait()
+	})
+	return "http://" + address
+}
