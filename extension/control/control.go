@@ -31,6 +31,7 @@ type control struct {
 
 	registry  *registry
 	tables    *tables
+	resumed   *resumption
 	checks    *checks
 	audit     *audit
 	health    *health
@@ -43,10 +44,11 @@ type control struct {
 }
 
 var (
-	_ extensioncapabilities.Dependent = (*control)(nil)
-	_ operator.Registrar              = (*control)(nil)
-	_ operator.Inspector              = (*control)(nil)
-	_ extevent.Source                 = (*control)(nil)
+	_ extensioncapabilities.Dependent       = (*control)(nil)
+	_ extensioncapabilities.PipelineWatcher = (*control)(nil)
+	_ operator.Registrar                    = (*control)(nil)
+	_ operator.Inspector                    = (*control)(nil)
+	_ extevent.Source                       = (*control)(nil)
 )
 
 func newControl(set extension.Settings, cfg *Config) (*control, error) {
@@ -58,11 +60,13 @@ func newControl(set extension.Settings, cfg *Config) (*control, error) {
 	registry := newRegistry(set.Logger)
 	metrics := newOwnMetrics()
 	sampler := newSampler(registry, metrics, set.Logger)
+	tables := newTables(cfg, registry, set.BuildInfo.Version)
 	return &control{
 		set:       set,
 		cfg:       cfg,
 		registry:  registry,
-		tables:    newTables(cfg, registry, set.BuildInfo.Version),
+		tables:    tables,
+		resumed:   &resumption{logger: set.Logger, tables: tables},
 		checks:    newChecks(cfg.CheckTimeout, registry, set.BuildInfo, metrics, sampler),
 		metrics:   metrics,
 		sampler:   sampler,
@@ -79,8 +83,12 @@ func (c *control) Dependencies() []component.ID { return c.cfg.Serve }
 // Events are the audit's: one for each mutation.
 func (c *control) Events() *extevent.Buffer { return c.events }
 
-// RegisterTable makes a table known to operators until remove is called.
-func (c *control) RegisterTable(t operator.Table) (remove func()) { return c.registry.addTable(t) }
+// RegisterTable makes a table known to operators until remove is called. If a crash has cut a restore of it short,
+// that is completed first.
+func (c *control) RegisterTable(t operator.Table) (remove func()) {
+	c.resumed.complete(t)
+	return c.registry.addTable(t)
+}
 
 // RegisterCheck makes a self-check known to operators until remove is called.
 func (c *control) RegisterCheck(ch operator.Check) (remove func()) { return c.registry.addCheck(ch) }
@@ -99,6 +107,9 @@ func (c *control) RunChecks(ctx context.Context, names ...string) (operator.Diag
 // Start finds the extensions to serve and listens.
 func (c *control) Start(ctx context.Context, h component.Host) error {
 	c.startedAt = time.Now()
+	if err := c.resumed.begin(); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
 	api, err := c.buildAPI(h)
 	if err != nil {
 		return err
@@ -108,6 +119,12 @@ func (c *control) Start(ctx context.Context, h component.Host) error {
 	}
 	return nil
 }
+
+// Ready is when pipelines have started.
+func (c *control) Ready() error { return c.resumed.end() }
+
+// NotReady has nothing to do.
+func (*control) NotReady() error { return nil }
 
 // buildAPI puts control's own routes and those of the served extensions behind one handler.
 func (c *control) buildAPI(h component.Host) (http.Handler, error) {
@@ -126,9 +143,23 @@ func (c *control) buildAPI(h component.Host) (http.Handler, error) {
 		if err := routes.add(id.String(), ext.OperatorRoutes()); err != nil {
 			return nil, err
 		}
-		c.registry.addExtension(ext)
+		c.addExtension(ext)
 	}
 	return routes, nil
+}
+
+// addExtension takes in what a served extension has beside its routes.
+func (c *control) addExtension(ext any) {
+	if t, ok := ext.(operator.Tables); ok {
+		for _, table := range t.OperatorTables() {
+			c.RegisterTable(table)
+		}
+	}
+	if checks, ok := ext.(operator.Checks); ok {
+		for _, check := range checks.OperatorChecks() {
+			c.RegisterCheck(check)
+		}
+	}
 }
 
 func (c *control) listen(ctx context.Context, h component.Host, api http.Handler) error {

@@ -30,20 +30,6 @@ func newRegistry(logger *zap.Logger) *registry {
 	}
 }
 
-// addExtension takes in what a served extension has beside its routes.
-func (r *registry) addExtension(ext any) {
-	if t, ok := ext.(operator.Tables); ok {
-		for _, table := range t.OperatorTables() {
-			r.addTable(table)
-		}
-	}
-	if c, ok := ext.(operator.Checks); ok {
-		for _, check := range c.OperatorChecks() {
-			r.addCheck(check)
-		}
-	}
-}
-
 func (r *registry) addTable(t operator.Table) (remove func()) {
 	return add(r, r.tables, "table", t)
 }

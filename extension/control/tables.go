@@ -25,13 +25,15 @@ type tables struct {
 	registry *registry
 	version  string // of the agent
 	spool    string // directory of temporary files, the agent's own
-	limit    int64  // bytes that a restored backup may unpack to
+	intents  intents
+	limit    int64 // bytes that a restored backup may unpack to
 
 	restoring sync.Mutex // held while a restore is under way: one at a time
 }
 
 func newTables(cfg *Config, registry *registry, version string) *tables {
-	return &tables{registry: registry, version: version, spool: filepath.Dir(cfg.Socket.Path), limit: cfg.MaxRestoreBytes}
+	dir := filepath.Dir(cfg.Socket.Path)
+	return &tables{registry: registry, version: version, spool: dir, intents: intents{dir}, limit: cfg.MaxRestoreBytes}
 }
 
 func (t *tables) routes() []operator.Route {

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/foundation-agent/foundation-agent/internal/backup"
@@ -17,8 +19,8 @@ import (
 
 // prepared is a table whose image has been read and checked, and may now be taken in.
 type prepared struct {
+	operator.Restoration
 	table operator.Table
-	apply func() (entries int64, err error)
 }
 
 func (t *tables) serveRestore(w http.ResponseWriter, r *http.Request) {
@@ -34,13 +36,16 @@ func (t *tables) serveRestore(w http.ResponseWriter, r *http.Request) {
 	}
 	// Once begun, the work is done whether or not the caller waits for it; a body that breaks off ends it.
 	ctx := context.WithoutCancel(r.Context())
-	ready, err := t.prepare(ctx, http.MaxBytesReader(w, r.Body, t.limit), chosen, r.URL.Query().Has(paramTable))
+	by, _ := operator.CallerIn(ctx)
+	ready, err := t.intents.stage(http.MaxBytesReader(w, r.Body, t.limit), by, func(body io.Reader) ([]prepared, error) {
+		return t.prepare(ctx, body, chosen, r.URL.Query().Has(paramTable))
+	})
 	if err != nil {
 		writeRefusedBackup(w, err)
 		return
 	}
-	results, err := t.applyAll(ctx, ready)
-	if err != nil {
+	results, err := applyAll(ready)
+	if err = errors.Join(err, t.intents.done()); err != nil {
 		door.WriteError(w, http.StatusInternalServerError, door.Error{Code: "restore_failed", Message: err.Error()})
 		return
 	}
@@ -75,11 +80,11 @@ func (t *tables) prepare(ctx context.Context, body io.Reader, chosen []operator.
 		if !ok {
 			return nil, fmt.Errorf("%w: %q", errNoSuchTable, name)
 		}
-		apply, err := table.(operator.Backuper).Restore(ctx, image)
+		restoration, err := table.(operator.Backuper).Restore(ctx, image)
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", name, err)
 		}
-		ready = append(ready, prepared{table: table, apply: apply})
+		ready = append(ready, prepared{restoration, table})
 	}
 }
 
@@ -99,25 +104,16 @@ func checkFound(wanted map[string]operator.Table, ready []prepared, named bool) 
 	return nil
 }
 
-// applyAll takes every image in. Where one table fails, those before it get back what they held.
-func (t *tables) applyAll(ctx context.Context, ready []prepared) ([]operator.TableResult, error) {
-	all := make([]operator.Table, 0, len(ready))
-	for _, p := range ready {
-		all = append(all, p.table)
-	}
-	before, err := t.spoolBackup(ctx, all)
-	if err != nil {
-		return nil, fmt.Errorf("nothing was restored: %w", err)
-	}
-	defer before.Close()
+// applyAll takes every image in. Where one table fails, it and those before it let go of what they have taken in.
+func applyAll(ready []prepared) ([]operator.TableResult, error) {
 	results := make([]operator.TableResult, 0, len(ready))
 	for i, p := range ready {
 		start := time.Now()
-		entries, err := p.apply()
+		entries, err := p.Apply()
 		if err != nil {
 			err = fmt.Errorf("table %s: %w", p.table.Name(), err)
-			if undo := t.putBack(ctx, before, all[:i+1]); undo != nil {
-				return nil, fmt.Errorf("restore broke off, and could not be undone: %w", errors.Join(err, undo))
+			if undo := undoAll(ready[:i+1]); undo != nil {
+				return nil, fmt.Errorf("nothing was restored: %w; but undoing it could not be stored: %w", err, undo)
 			}
 			return nil, fmt.Errorf("nothing was restored: %w", err)
 		}
@@ -126,19 +122,13 @@ func (t *tables) applyAll(ctx context.Context, ready []prepared) ([]operator.Tab
 	return results, nil
 }
 
-// putBack restores the touched tables from the image that was taken before.
-func (t *tables) putBack(ctx context.Context, before io.ReadSeeker, touched []operator.Table) error {
-	if _, err := before.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	ready, err := t.prepare(ctx, before, touched, true)
-	if err != nil {
-		return err
-	}
+// undoAll lets each table let go of what it has taken in, the latest first.
+func undoAll(applied []prepared) error {
 	var errs []error
-	for _, p := range ready {
-		_, err := p.apply()
-		errs = append(errs, err)
+	for _, p := range slices.Backward(applied) {
+		if err := p.Undo(); err != nil {
+			errs = append(errs, fmt.Errorf("table %s: %w", p.table.Name(), err))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -147,7 +137,10 @@ func (t *tables) putBack(ctx context.Context, before io.ReadSeeker, touched []op
 func writeRefusedBackup(w http.ResponseWriter, err error) {
 	status, code := http.StatusUnprocessableEntity, "backup_refused"
 	var tooLarge *http.MaxBytesError
+	var disk *fs.PathError
 	switch {
+	case errors.As(err, &disk):
+		status, code = http.StatusInternalServerError, "restore_failed"
 	case errors.As(err, &tooLarge), errors.Is(err, backup.ErrTooLarge):
 		status, code = http.StatusRequestEntityTooLarge, "backup_too_large"
 	case errors.Is(err, backup.ErrForeign):

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 // textTable is a table whose whole content is a text.
 type textTable struct {
 	name, content string
+	before        string // the last restore
 	applyErr      error
 	cleaned       int
 	restoredBy    operator.Caller
@@ -35,21 +38,24 @@ func (t *textTable) Backup(_ context.Context, w io.Writer) (time.Duration, error
 	return time.Millisecond, err
 }
 
-func (t *textTable) Restore(ctx context.Context, r io.Reader) (func() (int64, error), error) {
+func (t *textTable) Restore(ctx context.Context, r io.Reader) (operator.Restoration, error) {
 	content, err := io.ReadAll(r)
 	if err != nil {
-		return nil, err
+		return operator.Restoration{}, err
 	}
 	if bytes.HasPrefix(content, []byte("bad")) {
-		return nil, errors.New("bad image")
+		return operator.Restoration{}, errors.New("bad image")
 	}
 	t.restoredBy, _ = operator.CallerIn(ctx)
-	return func() (int64, error) {
-		if t.applyErr != nil {
-			return 0, t.applyErr
-		}
-		t.content = string(content)
-		return int64(len(content)), nil
+	return operator.Restoration{
+		Apply: func() (int64, error) {
+			t.before, t.content = t.content, string(content)
+			return int64(len(content)), t.applyErr
+		},
+		Undo: func() error {
+			t.content = t.before
+			return nil
+		},
 	}, nil
 }
 
@@ -173,6 +179,55 @@ func TestFailureInTheMiddleIsUndone(t *testing.T) {
 	require.Equal(t, "changed too", b.content)
 }
 
+// A crash after the intent was written leaves the restore to the next start, whatever had been applied by then.
+func TestRestoreThatWasCutShortIsCompleted(t *testing.T) {
+	cfg := testConfig(t)
+	dir := filepath.Dir(cfg.Socket.Path)
+	require.NoError(t, os.MkdirAll(dir, 0o700))
+	staged := &tables{intents: intents{dir}, limit: 1 << 20}
+	a, b := &textTable{name: "a", content: "alpha"}, &textTable{name: "b", content: "beta"}
+	by := operator.Caller{Name: "ann", Reason: "lost the disk"}
+	_, err := staged.intents.stage(bytes.NewReader(backupOf(t, "a", "new", "b", "newer")), by, func(body io.Reader) ([]prepared, error) {
+		return staged.prepare(t.Context(), body, []operator.Table{a, b}, false)
+	})
+	require.NoError(t, err)
+	require.Equal(t, "alpha", a.content)
+
+	c := startControl(t, cfg, nil)
+	client := overSocket(t, cfg.Socket.Path)
+	t.Cleanup(c.RegisterTable(a))
+	require.Equal(t, "new", a.content)
+	require.Equal(t, by, a.restoredBy)
+	status, body := post(t, client, "http://agent/v1/tables/restore", backupOf(t, "a", "other"))
+	require.Equal(t, http.StatusConflict, status, body)
+	t.Cleanup(c.RegisterTable(b))
+	require.Equal(t, "newer", b.content)
+	require.NoError(t, c.Ready())
+	left, err := filepath.Glob(filepath.Join(dir, "restore*"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+	status, body = post(t, client, "http://agent/v1/tables/restore", backupOf(t, "a", "other"))
+	require.Equal(t, http.StatusOK, status, body)
+}
+
+func TestRestoreThatCannotBeCompletedIsKept(t *testing.T) {
+	cfg := testConfig(t)
+	dir := filepath.Dir(cfg.Socket.Path)
+	require.NoError(t, os.MkdirAll(dir, 0o700))
+	file := backupOf(t, "a", "new", "gone", "newer")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, stagedFile), file, 0o600))
+	require.NoError(t, intents{dir}.put(intent{Tables: []string{"a", "gone"}}))
+	c := startControl(t, cfg, nil)
+	a := &textTable{name: "a"}
+	t.Cleanup(c.RegisterTable(a))
+	require.NoError(t, c.Ready())
+	require.Equal(t, "new", a.content)
+	kept, err := os.ReadFile(filepath.Join(dir, failedFile))
+	require.NoError(t, err)
+	require.Equal(t, file, kept)
+	require.NoFileExists(t, filepath.Join(dir, intentFile))
+}
+
 func TestOperationsGoOnAfterAFailure(t *testing.T) {
 	client, a, b := withTables(t)
 	status, body := post(t, client, "http://agent/v1/tables/cleanup", nil)
@@ -186,14 +241,17 @@ func TestOperationsGoOnAfterAFailure(t *testing.T) {
 	require.Contains(t, body, "cannot do this")
 }
 
-func backupOf(t *testing.T, name, content string) []byte {
+// backupOf is a backup of tables by name and content.
+func backupOf(t *testing.T, namesAndContents ...string) []byte {
 	var file bytes.Buffer
 	b, err := backup.NewWriter(&file, "test")
 	require.NoError(t, err)
-	require.NoError(t, b.Table(name, func(w io.Writer) (time.Duration, error) {
-		_, err := io.WriteString(w, content)
-		return 0, err
-	}))
+	for i := 0; i < len(namesAndContents); i += 2 {
+		require.NoError(t, b.Table(namesAndContents[i], func(w io.Writer) (time.Duration, error) {
+			_, err := io.WriteString(w, namesAndContents[i+1])
+			return 0, err
+		}))
+	}
 	require.NoError(t, b.Close())
 	return file.Bytes()
 }

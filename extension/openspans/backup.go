@@ -185,14 +185,21 @@ func (w *records) present(p *process) {
 
 // Restore reads a backup. Applying it adds the spans that the table does not know; those that are open stay
 // as they are, and those that have ended stay ended.
-func (o operatorTable) Restore(ctx context.Context, r io.Reader) (apply func() (int64, error), err error) {
+func (o operatorTable) Restore(ctx context.Context, r io.Reader) (operator.Restoration, error) {
 	im, err := readBackup(ctx, bufio.NewReader(r))
 	if err != nil {
-		return nil, err
+		return operator.Restoration{}, err
 	}
-	return func() (int64, error) {
-		added := o.table.apply(im)
-		return int64(added), o.Ensure(ctx) // a new snapshot has what came back
+	var a added
+	return operator.Restoration{
+		Apply: func() (int64, error) {
+			a = o.table.apply(im)
+			return int64(len(a.entries)), o.Ensure(ctx) // a new snapshot has what came back
+		},
+		Undo: func() error {
+			o.table.withdraw(a)
+			return o.Ensure(ctx)
+		},
 	}, nil
 }
 

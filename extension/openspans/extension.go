@@ -150,7 +150,7 @@ func (o *openSpans) openStorage(ctx context.Context, h component.Host) error {
 		componentstatus.ReportStatus(h, componentstatus.NewRecoverableErrorEvent(fmt.Errorf("storage: %w", err)))
 		return nil
 	}
-	added := o.table.apply(im)
+	added := len(o.table.apply(im).entries)
 	o.table.stats.restoreNs.Store(int64(time.Since(began)))
 	if added > 0 {
 		o.set.Logger.Info("Restored spans", zap.Int("spans", added), zap.Duration("took", time.Since(began)))

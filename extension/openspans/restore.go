@@ -86,7 +86,7 @@ func (im *image) readEntry(b []byte) error {
 }
 
 // apply adds an image to the table: what the table knows already, and what has ended, stays as it is.
-func (t *table) apply(im *image) (added int) {
+func (t *table) apply(im *image) (a added) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	slices.SortFunc(im.ended, func(a, b tombstone) int { return cmp.Compare(a.ended, b.ended) })
@@ -97,18 +97,46 @@ func (t *table) apply(im *image) (added int) {
 	}
 	for _, s := range im.inOrder() {
 		if _, known := t.index[s.key]; !known {
-			t.revive(s, im.shapeOf[s])
-			added++
+			a.entries = append(a.entries, t.revive(s, im.shapeOf[s]))
 		}
 	}
 	for s, p := range im.processes {
-		t.reviveProcess(s, p)
+		if p := t.reviveProcess(s, p); p != nil {
+			a.processes = append(a.processes, p)
+		}
 	}
 	for _, d := range im.downs {
 		t.handled.Add(d, true)
 	}
 	t.signal()
-	return added
+	return a
+}
+
+// added is what an image has brought into the table.
+type added struct {
+	entries   []*entry
+	processes []*process // by their contexts
+}
+
+// withdraw takes out again what apply has added: the spans that are still open or waiting, with their contexts. What
+// had ended is on its way, and stays known to have.
+func (t *table) withdraw(a added) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range a.processes {
+		if t.find(spans.Sender{Agent: p.agent.id, Process: p.name}) != p {
+			continue
+		}
+		t.dropFrames(p)
+		t.adopt(p, nil)
+		t.touchProcess(p)
+		t.settle(p)
+	}
+	for _, e := range a.entries {
+		if (e.state == open || e.state == waiting) && e.claims == nil {
+			t.drop(e)
+		}
+	}
 }
 
 // inOrder returns the entries as they have to be added: what has ended first, in the order in which it is
@@ -132,7 +160,7 @@ func (im *image) inOrder() []*storedEntry {
 }
 
 // revive adds an entry that was stored.
-func (t *table) revive(s *storedEntry, k shapeKey) {
+func (t *table) revive(s *storedEntry, k shapeKey) *entry {
 	e := &s.entry
 	e.shape = t.shapes.take(k)
 	was := e.state
@@ -145,13 +173,13 @@ func (t *table) revive(s *storedEntry, k shapeKey) {
 	t.admit(e, t.processOf(spans.Sender{Agent: s.agent, Process: s.process}))
 	if was == waiting {
 		t.schedule(e)
-		return
+		return e
 	}
 	t.seq++
 	e.state, e.seq = open, t.seq
 	if was == leaving {
 		t.releave(e)
-		return
+		return e
 	}
 	t.countChild(e)
 	if s.stacked || s.loose {
@@ -159,6 +187,7 @@ func (t *table) revive(s *storedEntry, k shapeKey) {
 	}
 	e.heard = t.clock.now() // nobody could be heard meanwhile
 	t.schedule(e)
+	return e
 }
 
 // releave puts an entry back among those that are leaving, as it was.
@@ -184,16 +213,16 @@ func (e *entry) reviveContext(t *table) {
 	t.addContext(e, &own)
 }
 
-// reviveProcess gives a process the contexts that were stored, unless it has some by now.
-func (t *table) reviveProcess(s spans.Sender, from storedProcess) {
+// reviveProcess gives a process the contexts that were stored, and returns it; nil where it has some by now.
+func (t *table) reviveProcess(s spans.Sender, from storedProcess) *process {
 	if len(from.frames) == 0 && from.adopted == nil {
-		return
+		return nil
 	}
 	p := t.processOf(s)
 	defer t.settle(p)
 	p.stored = true
 	if len(p.frames) > 0 || p.adopted != nil {
-		return
+		return nil
 	}
 	for _, f := range from.frames {
 		if f.dead {
@@ -207,4 +236,5 @@ func (t *table) reviveProcess(s spans.Sender, from storedProcess) {
 		t.attach(p, &frame{owner: owner, values: f.values})
 	}
 	t.adopt(p, from.adopted)
+	return p
 }

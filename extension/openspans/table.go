@@ -225,6 +225,11 @@ func (t *table) giveUp(e *entry) {
 		return
 	}
 	t.stats.orphanUpdates.Add(1)
+	t.drop(e)
+}
+
+// drop takes an entry that is open or waiting out of the table, as if it had never been there.
+func (t *table) drop(e *entry) {
 	t.dropContext(e)
 	t.unlink(e)
 	t.remove(e)

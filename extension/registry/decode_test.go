@@ -78,12 +78,12 @@ func FuzzBackup(f *testing.F) {
 	f.Fuzz(func(t *testing.T, backup []byte) {
 		r, err := newRegistry(createDefaultConfig().(*Config), zap.NewNop())
 		require.NoError(t, err)
-		apply, err := table{registry: r}.Restore(t.Context(), bytes.NewReader(backup))
+		restoration, err := table{registry: r}.Restore(t.Context(), bytes.NewReader(backup))
 		if err != nil {
 			require.Zero(t, r.byID.Len())
 			return
 		}
-		n, err := apply()
+		n, err := restoration.Apply()
 		require.NoError(t, err)
 		require.Equal(t, int64(r.byID.Len()), n)
 	})

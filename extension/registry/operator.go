@@ -85,20 +85,28 @@ func (t table) Backup(_ context.Context, w io.Writer) (time.Duration, error) {
 
 // Restore implements operator.Backuper. Agents that are registered now stay as they are; of the others
 // those whose process has ended are left out.
-func (t table) Restore(ctx context.Context, in io.Reader) (apply func() (entries int64, err error), err error) {
+func (t table) Restore(ctx context.Context, in io.Reader) (operator.Restoration, error) {
 	held, err := readBackup(in)
 	if err != nil {
-		return nil, err
+		return operator.Restoration{}, err
 	}
 	for id, s := range held {
 		if err := t.checkAgent(s.Agent); err != nil {
-			return nil, fmt.Errorf("agent %.64q: %w", id, err)
+			return operator.Restoration{}, fmt.Errorf("agent %.64q: %w", id, err)
 		}
 	}
-	return func() (int64, error) {
-		n := t.takeBack(held)
-		t.sync(ctx)
-		return n, nil
+	var back []*entry
+	return operator.Restoration{
+		Apply: func() (int64, error) {
+			back = t.takeBack(held)
+			t.sync(ctx)
+			return int64(len(back)), nil
+		},
+		Undo: func() error {
+			t.letGo(back)
+			t.sync(ctx)
+			return nil
+		},
 	}, nil
 }
 

@@ -80,15 +80,19 @@ func TestBackupAndRestore(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, stays.call(t, "DELETE", "/v1/agents/stays", "").Status)
 	require.Equal(t, http.StatusNoContent, x.doTCP(t, "DELETE", "/v1/agents/far", "", far.Token, nil))
 
-	apply, err := tables[0].(operator.Backuper).Restore(t.Context(), bytes.NewReader(backup.Bytes()))
+	restoration, err := tables[0].(operator.Backuper).Restore(t.Context(), bytes.NewReader(backup.Bytes()))
 	require.NoError(t, err)
 	assert.Zero(t, x.byID.Len(), "nothing changes before apply")
-	n, err := apply()
+	n, err := restoration.Apply()
 	require.NoError(t, err)
 	assert.Equal(t, int64(2), n, "the dead stay dead")
+	require.NoError(t, restoration.Undo())
+	assert.Zero(t, x.byID.Len())
+	_, err = restoration.Apply()
+	require.NoError(t, err)
 	assert.Equal(t, http.StatusOK, x.doTCP(t, "POST", "/v1/agents/far/heartbeat", "", far.Token, nil))
 	require.NoError(t, stays.cmd.Process.Kill())
-	for events.next(t, agents.EventDown).Down.Reason != agents.ReasonExited { // after the two goodbyes
+	for events.next(t, agents.EventDown).Down.Reason != agents.ReasonExited { // after the goodbyes
 	}
 	_, err = tables[0].(operator.Backuper).Restore(t.Context(), strings.NewReader(`{"agent_registry_format":9}`))
 	assert.ErrorContains(t, err, "format 9")

@@ -141,7 +141,7 @@ func (r *registry) restore(held map[string]*stored) {
 }
 
 // takeBack puts verified entries of a backup into the table, beside those that are registered now.
-func (r *registry) takeBack(held map[string]*stored) (entries int64) {
+func (r *registry) takeBack(held map[string]*stored) (back []*entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for id, s := range held {
@@ -151,9 +151,20 @@ func (r *registry) takeBack(held map[string]*stored) (entries int64) {
 		e, _ := r.putBack(s)
 		r.store(record{Put: storedOf(e)})
 		r.hub.tell(agents.Event{Type: agents.EventRegistered, At: r.now(), Agent: e.agent.Load()})
-		entries++
+		back = append(back, e)
 	}
-	return entries
+	return back
+}
+
+// letGo takes out again those of takeBack's entries that are still there.
+func (r *registry) letGo(back []*entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range back {
+		if now, there := r.byID.Load(e.agent.Load().ID); there && now == e {
+			r.remove(e, agents.Down{Reason: agents.ReasonGoodbye})
+		}
+	}
 }
 
 func processGone(s *stored) bool {

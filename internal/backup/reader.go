@@ -108,7 +108,9 @@ func (b *Reader) finish() error {
 	return io.EOF
 }
 
-func sameContent(a, b Table) bool { return a.Name == b.Name && a.Bytes == b.Bytes && a.SHA256 == b.SHA256 }
+func sameContent(a, b Table) bool {
+	return a.Name == b.Name && a.Bytes == b.Bytes && a.SHA256 == b.SHA256
+}
 
 // advance moves to the next entry. A file may not end before its manifest.
 func (b *Reader) advance() error {

@@ -74,11 +74,19 @@ type Backuper interface {
 	// Backup writes a consistent image, and returns the longest time for which it kept the table's users
 	// waiting at a stretch.
 	Backup(ctx context.Context, w io.Writer) (longestPause time.Duration, err error)
-	// Restore reads and checks an image without changing anything; apply then takes it in as a whole, and
-	// stores it: what it has answered survives kill -9. Suppression state comes back; weight that was
-	// already delivered is not delivered again. When apply fails the table is as before. CallerIn(ctx) tells
-	// who restores.
-	Restore(ctx context.Context, r io.Reader) (apply func() (entries int64, err error), err error)
+	// Restore reads and checks an image without changing anything. CallerIn(ctx) tells who restores. It is also
+	// asked when the table is registered, where a crash has cut a restore short.
+	Restore(ctx context.Context, r io.Reader) (Restoration, error)
+}
+
+// Restoration is an image that has been read and checked.
+type Restoration struct {
+	// Apply takes the image in as a whole, and stores it: what it has answered survives kill -9. What is there
+	// already stays: applied twice, it does what it does once. Suppression state comes back; weight that was
+	// already delivered is not delivered again.
+	Apply func() (entries int64, err error)
+	// Undo takes out again what Apply has brought in, whether that failed or not: another table may have.
+	Undo func() error
 }
 
 // Rebuilder is a table whose indices can be made anew from its entries.

@@ -1,4 +1,4 @@
-// This file writes the table out for operators while it runs, and reads such a backup back.
+// This file writes the table out for operators while it runs, and reads such a backup.
 
 package dedup
 
@@ -51,29 +51,14 @@ func (t keysTable) Backup(ctx context.Context, w io.Writer) (longestPause time.D
 	return all.pauses.Longest(), err
 }
 
-// Restore reads a backup whole. apply puts back the keys whose window is still open and that are not there now.
-func (t keysTable) Restore(ctx context.Context, r io.Reader) (func() (int64, error), error) {
-	keys, err := readBackup(ctx, t.p, r)
-	if err != nil {
-		return nil, err
-	}
-	return func() (int64, error) {
-		restored := t.p.table.suppress(keys, t.p.now())
-		if t.p.state == nil {
-			return restored, nil
-		}
-		return restored, t.p.state.log.Reset(ctx) // a snapshot: what came back is no change that the journal has seen
-	}, nil
-}
-
-func readBackup(ctx context.Context, p *dedupProcessor, r io.Reader) ([]storedEntry, error) {
+func readBackup(ctx context.Context, p *dedupProcessor, r io.Reader) (*restorer, error) {
 	in := &summedReader{r: bufio.NewReader(r), sum: crc32.NewIEEE()}
 	magic := make([]byte, len(backupMagic))
 	if _, err := io.ReadFull(in, magic); err != nil || string(magic) != backupMagic {
 		return nil, errNoBackup
 	}
 	// Tenants of a backup are not taken in: only keys come back, which hold nothing.
-	restored := newRestorer(&dedupProcessor{cfg: p.cfg, rules: p.rules, table: p.table, now: p.now, secret: p.secret,
+	restored := newRestorer(&dedupProcessor{cfg: p.cfg, rules: p.rules, table: p.table, now: p.now,
 		tenants: newTenants(p.cfg.MetadataKeys, int(p.cfg.MetadataCardinalityLimit))})
 	for {
 		n, err := binary.ReadUvarint(in)
@@ -99,7 +84,7 @@ func readBackup(ctx context.Context, p *dedupProcessor, r io.Reader) ([]storedEn
 	if _, err := io.ReadFull(in, sum[:]); err != nil || binary.LittleEndian.Uint32(sum[:]) != want {
 		return nil, errNoBackup
 	}
-	return restored.suppression()
+	return restored, nil
 }
 
 // summedReader keeps the CRC-32 of what was read.

@@ -27,7 +27,7 @@ type image struct {
 // write emits the secret, the tenants, the shards and the reservoirs.
 func (i *image) write(p *dedupProcessor) error {
 	i.records.buf = make([]byte, 0, 2*stepBytes)
-	i.records.add(encodeSecret(i.records.buf, p.secret))
+	i.records.add(encodeSecret(i.records.buf, *p.secret.Load()))
 	for _, t := range p.tenants.list() {
 		i.records.add(encodeTenant(i.records.buf, t))
 	}

@@ -23,21 +23,6 @@ var (
 func (t keysTable) Name() string             { return t.p.set.ID.String() + "/keys" }
 func (t keysTable) Info() operator.TableInfo { return t.p.info() }
 
-// suppress adds keys that are not there.
-func (t *table) suppress(keys []storedEntry, now int64) (added int64) {
-	for _, stored := range keys {
-		s := t.shardOf(stored.entry.key)
-		s.mu.Lock()
-		known := s.index.find(stored.entry.key, s.slab) != 0 || s.index.used >= t.maxKeys
-		s.mu.Unlock()
-		if !known {
-			t.restore(stored, now)
-			added++
-		}
-	}
-	return added
-}
-
 // Rebuild makes the indices anew from the entries.
 func (t keysTable) Rebuild(context.Context) (int64, error) {
 	var entries int64

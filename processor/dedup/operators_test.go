@@ -8,39 +8,104 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configopaque"
 
 	"github.com/foundation-agent/foundation-agent/internal/operator"
 )
 
-func TestBackupBringsSuppressionBackAndNoWeight(t *testing.T) {
-	rule := dedupRule(time.Minute, emitFirstAndSummary)
-	storage := newMemory() // with its secret, without its state
-	r := newRig(t, stored(rule), &sink{}, testHost{storageID: storage}, someTime)
+// backedUp is a processor's backup after five events of one key, and the time half a window later.
+func backedUp(t *testing.T, secret configopaque.String) (image []byte, now int64) {
+	cfg := stored(dedupRule(time.Minute, emitFirstAndSummary))
+	cfg.KeySecret = secret
+	r := newRig(t, cfg, &sink{}, testHost{storageID: newMemory()}, someTime)
 	r.send(events(5, "e", "k"))
-	var image bytes.Buffer
-	_, err := keysTable{r.dedupProcessor}.Backup(t.Context(), &image)
+	var file bytes.Buffer
+	_, err := keysTable{r.dedupProcessor}.Backup(t.Context(), &file)
 	require.NoError(t, err)
 	r.pass(30 * time.Second)
-	secret := r.secret
 	require.NoError(t, r.Shutdown(t.Context()))
+	return file.Bytes(), r.now()
+}
 
-	next := &sink{}
-	r = newRig(t, config(rule), next, nil, r.now())
-	_, err = keysTable{r.dedupProcessor}.Restore(t.Context(), bytes.NewReader(image.Bytes()))
-	require.ErrorIs(t, err, errOtherSecret)
-	r.secret = secret
-	apply, err := keysTable{r.dedupProcessor}.Restore(t.Context(), bytes.NewReader(image.Bytes()))
+func restoration(t *testing.T, r *rig, image []byte) operator.Restoration {
+	restoration, err := keysTable{r.dedupProcessor}.Restore(t.Context(), bytes.NewReader(image))
 	require.NoError(t, err)
+	return restoration
+}
+
+func TestBackupBringsSuppressionBackAndNoWeight(t *testing.T) {
+	image, now := backedUp(t, "the same")
+	cfg := config(dedupRule(time.Minute, emitFirstAndSummary))
+	cfg.KeySecret = "the same"
+	next := &sink{}
+	r := newRig(t, cfg, next, nil, now)
+	restoration := restoration(t, r, image)
 	keys, _ := r.table.size()
-	require.Zero(t, keys, "nothing changes before apply")
-	n, err := apply()
+	require.Zero(t, keys, "nothing changes before it is applied")
+	n, err := restoration.Apply()
 	require.NoError(t, err)
 	require.Equal(t, int64(1), n)
-	r.plans.New = func() any { return newPlan(secret, len(r.table.rules)) }
+	n, err = restoration.Apply()
+	require.NoError(t, err)
+	require.Zero(t, n, "what is there stays")
 	r.send(events(2, "e", "k"))
 	require.Empty(t, next.all(), "the first has left before the backup")
 	r.pass(time.Minute)
 	require.Equal(t, 2.0, next.weight())
+}
+
+func TestBackupOfAnotherConfiguredSecretIsRefused(t *testing.T) {
+	image, now := backedUp(t, "theirs")
+	cfg := config(dedupRule(time.Minute, emitFirstAndSummary))
+	cfg.KeySecret = "ours"
+	_, err := keysTable{newRig(t, cfg, &sink{}, nil, now).dedupProcessor}.Restore(t.Context(), bytes.NewReader(image))
+	require.ErrorIs(t, err, errOtherSecret)
+}
+
+// A fresh agent has made up a secret of its own: the backup's takes its place, and what is held is not lost.
+func TestBackupBringsItsSecret(t *testing.T) {
+	image, now := backedUp(t, "")
+	storage := newMemory()
+	next := &sink{}
+	r := newRig(t, stored(dedupRule(time.Minute, emitFirstAndSummary)), next, testHost{storageID: storage}, now)
+	r.send(events(3, "e", "other"))
+	require.Len(t, next.all(), 1)
+	n, err := restoration(t, r, image).Apply()
+	require.NoError(t, err)
+	require.Equal(t, int64(1), n)
+	r.send(events(2, "e", "k"))
+	require.Len(t, next.all(), 1, "a duplicate of what left before the backup")
+	r.send(events(1, "e", "other"))
+	require.Len(t, next.all(), 2, "it is new under that secret")
+	require.NoError(t, r.Shutdown(t.Context()))
+
+	r = newRig(t, stored(dedupRule(time.Minute, emitFirstAndSummary)), next, testHost{storageID: storage}, r.now())
+	r.send(events(1, "e", "k"))
+	r.send(events(1, "e", "other"))
+	require.Len(t, next.all(), 2, "the secret is stored")
+	r.pass(3 * time.Minute)
+	require.Equal(t, 8.0, next.weight(), "3 + 2 + 1, and 2 after the restart")
+	require.NoError(t, r.Shutdown(t.Context()))
+}
+
+func TestRestoreIsUndone(t *testing.T) {
+	image, now := backedUp(t, "")
+	next := &sink{}
+	r := newRig(t, config(dedupRule(time.Minute, emitFirstAndSummary)), next, nil, now)
+	r.send(events(3, "e", "other"))
+	restoration := restoration(t, r, image)
+	_, err := restoration.Apply()
+	require.NoError(t, err)
+	r.send(events(2, "e", "k"))
+	require.NoError(t, restoration.Undo())
+	keys, _ := r.table.size()
+	require.Equal(t, int64(1), keys)
+	r.send(events(1, "e", "other"))
+	require.Len(t, next.all(), 1, "the key and the secret of before hold")
+	r.send(events(1, "e", "k"))
+	require.Len(t, next.all(), 2, "it is new again")
+	r.pass(3 * time.Minute)
+	require.Equal(t, 7.0, next.weight(), "what the restored key had counted has left")
 }
 
 func TestDamagedBackupsAreRefused(t *testing.T) {

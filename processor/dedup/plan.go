@@ -97,8 +97,8 @@ type plan struct {
 	laneLast   lanes
 }
 
-func newPlan(s secret, rules int) *plan {
-	return &plan{digest: digest{secret: s}, extras: make([]extra, 1), stratumOf: map[key]uint32{}, offers: make([]int64, rules), tallies: make([]tally, rules)}
+func newPlan(rules int) *plan {
+	return &plan{extras: make([]extra, 1), stratumOf: map[key]uint32{}, offers: make([]int64, rules), tallies: make([]tally, rules)}
 }
 
 // reset empties the plan, and lets go of what it points to.

@@ -34,8 +34,8 @@ type dedupProcessor struct {
 	now   func() int64 // unix ns; does not go back while the process lives
 	trust *trust
 
-	rules   []*rule // that match; the table has two more
-	secret  secret
+	rules   []*rule                // that match; the table has two more
+	secret  atomic.Pointer[secret] // replaced where a restored backup brings its own
 	tenants *tenants
 	table   *table
 	outlet  *outlet
@@ -104,6 +104,7 @@ func (p *dedupProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	}
 	plan := p.plans.Get().(*plan)
 	defer p.release(plan)
+	plan.digest.secret = *p.secret.Load()
 	var err error
 	if plan.tenant, err = p.tenants.of(ctx, &plan.digest); err != nil {
 		return err
@@ -144,7 +145,7 @@ func (p *dedupProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 func (p *dedupProcessor) foresee(ctx context.Context, ld plog.Logs, carriedOut *plan, trusted bool) {
 	aside := p.plans.Get().(*plan)
 	defer p.release(aside)
-	aside.tenant, aside.now = carriedOut.tenant, carriedOut.now
+	aside.tenant, aside.now, aside.digest.secret = carriedOut.tenant, carriedOut.now, carriedOut.digest.secret
 	p.preview.observe(ctx, ld, aside, p.table, trusted)
 	carriedOut.stripped += aside.stripped // it has read the records first
 }
@@ -175,9 +176,11 @@ func (p *dedupProcessor) Start(ctx context.Context, h component.Host) (err error
 			return err
 		}
 	}
-	if p.secret, err = makeSecret(p.cfg.KeySecret); err != nil {
+	s, err := makeSecret(p.cfg.KeySecret)
+	if err != nil {
 		return err
 	}
+	p.secret.Store(&s)
 	p.table = newTable(p.cfg, append(p.rules[:len(p.rules):len(p.rules)],
 		&rule{name: ruleRemoved, index: uint16(len(p.rules))},
 		&rule{name: ruleNone, index: uint16(len(p.rules) + 1)}), p.now())
@@ -187,7 +190,7 @@ func (p *dedupProcessor) Start(ctx context.Context, h component.Host) (err error
 			return err
 		}
 	}
-	p.plans.New = func() any { return newPlan(p.secret, len(p.table.rules)) }
+	p.plans.New = func() any { return newPlan(len(p.table.rules)) }
 	if err := p.register(h); err != nil {
 		return err
 	}

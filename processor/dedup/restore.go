@@ -4,7 +4,6 @@ package dedup
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -199,7 +198,7 @@ func (r *restorer) reservoir(d *decoder) {
 // replaced, or it would come back once more.
 func (r *restorer) finish() (moved bool) {
 	if r.hasSecret && r.p.cfg.KeySecret == "" {
-		r.p.secret = r.secret
+		r.p.secret.Store(&r.secret)
 	}
 	now := r.p.now()
 	for _, p := range r.parcels { // before the entries, of which some become parcels and must not take their identities
@@ -298,23 +297,3 @@ func (t *table) restoreParcel(p *parcel) {
 
 // removed is the rule that stands for those that are no longer configured.
 func (t *table) removed() *rule { return t.rules[len(t.rules)-2] }
-
-// errOtherSecret refuses a backup whose keys mean nothing here.
-var errOtherSecret = errors.New("the backup was made under another key_secret: its keys mean nothing here")
-
-// suppression returns what an operator's backup says of suppression: the keys whose window is still open, and no
-// weight, for that may have been delivered since.
-func (r *restorer) suppression() ([]storedEntry, error) {
-	if r.hasSecret && r.secret != r.p.secret {
-		return nil, errOtherSecret
-	}
-	var keys []storedEntry
-	now := r.p.now()
-	for stored := range r.live() {
-		if stored.rule != nil && stored.entry.kind == kindKey && stored.entry.state&open != 0 && stored.entry.end() > now {
-			stored.held = nil
-			keys = append(keys, stored)
-		}
-	}
-	return keys, nil
-}

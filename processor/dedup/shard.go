@@ -202,14 +202,20 @@ func (s *shard) evict() bool {
 			continue
 		}
 		s.table.rules[e.rule].stats.evicted.Add(1)
-		if h := s.heldBy(e); h != nil && h.weight > 0 {
-			s.close(e, h)
-		}
-		e.state |= gathered // what is stored of it must go
-		s.remove(slot)
+		s.drop(slot)
 		return true
 	}
 	return false
+}
+
+// drop removes an entry before its time. What it holds leaves.
+func (s *shard) drop(slot uint32) {
+	e := s.slab.at(slot)
+	if h := s.heldBy(e); h != nil && h.weight > 0 {
+		s.close(e, h)
+	}
+	e.state |= gathered // what is stored of it must go
+	s.remove(slot)
 }
 
 // evictionReach bounds the search for an entry that can be evicted.

@@ -84,7 +84,7 @@ func (p *dedupProcessor) openState(ctx context.Context, h component.Host) error 
 			return fmt.Errorf("storage: %w", err)
 		}
 	}
-	s.log.Append(encodeSecret(nil, p.secret))
+	s.log.Append(encodeSecret(nil, *p.secret.Load()))
 	return nil
 }
 

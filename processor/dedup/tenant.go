@@ -98,6 +98,14 @@ func (t *tenants) get(id key) *tenant {
 	return t.none
 }
 
+// supersede makes room for the same tenants under another secret. Those of the former one stay for what is held of
+// them.
+func (t *tenants) supersede() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.limit += len(t.all)
+}
+
 // unwritten returns the tenants added since the last call; list returns all.
 func (t *tenants) unwritten() []*tenant {
 	t.mu.Lock()

@@ -172,9 +172,12 @@ func (m *memoryTable) Backup(_ context.Context, w io.Writer) (time.Duration, err
 	return 1234 * time.Microsecond, err
 }
 
-func (m *memoryTable) Restore(_ context.Context, r io.Reader) (func() (int64, error), error) {
+func (m *memoryTable) Restore(_ context.Context, r io.Reader) (operator.Restoration, error) {
 	content, err := io.ReadAll(r)
-	return func() (int64, error) { m.content = string(content); return int64(len(content)), nil }, err
+	return operator.Restoration{Apply: func() (int64, error) {
+		m.content = string(content)
+		return int64(len(content)), nil
+	}}, err
 }
 
 func TestBackupFileComesBack(t *testing.T) {
