@@ -164,4 +164,3 @@ func criterionOf(s operator.MigrationStatus, name string) (found operator.Migrat
 	}
 	return found
 }
-

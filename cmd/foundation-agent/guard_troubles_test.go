@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -9,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -18,6 +21,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/foundation-agent/foundation-agent/internal/agenttest"
 	"github.com/foundation-agent/foundation-agent/internal/operator"
@@ -58,15 +68,22 @@ func (g *guarded) lookUpSlowly() {
 	}
 }
 
+// Whichever way they come: by the applications' door, as plain OTLP logs, as spans.
 func TestGuardAgainstRisingErrors(t *testing.T) {
-	g := startGuarded(t)
-	g.baseline(func() { g.emit(5, 500) })
-	g.suffers("error_rate", func() { g.emit(50, 5000) })
+	for way, send := range map[string]func(g *guarded, errors, others int){
+		"events": (*guarded).emit, "logs": (*guarded).export, "spans": (*guarded).trace,
+	} {
+		t.Run(way, func(t *testing.T) {
+			g := startGuarded(t)
+			g.baseline(func() { send(g, 5, 500) })
+			g.suffers("error_rate", func() { send(g, 50, 5000) })
+		})
+	}
 }
 
 func TestGuardAgainstShareOfErrors(t *testing.T) {
 	g := startGuarded(t)
-	g.suffers("error_share", func() { g.emit(10, 90) })
+	g.suffers("error_share", func() { g.export(10, 90) })
 }
 
 // emit sends events by the applications' door, some of which are errors.
@@ -76,6 +93,96 @@ func (g *guarded) emit(errors, others int) {
 		strings.Repeat(`{"name":"request.failed","severity":"ERROR"}`+"\n", errors)+
 			strings.Repeat(`{"name":"request.done"}`+"\n", others))
 	require.Equal(g, http.StatusAccepted, status, answer)
+}
+
+// export sends log records by OTLP.
+func (g *guarded) export(errors, others int) {
+	g.Helper()
+	ld := plog.NewLogs()
+	records := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+	for i := range errors + others {
+		r := records.AppendEmpty()
+		r.SetSeverityNumber(plog.SeverityNumberInfo)
+		if i < errors {
+			r.SetSeverityNumber(plog.SeverityNumberError)
+		}
+		r.Body().SetStr("request " + strconv.Itoa(i))
+	}
+	_, err := plogotlp.NewGRPCClient(g.otlp()).Export(g.Context(), plogotlp.NewExportRequestFromLogs(ld))
+	require.NoError(g, err)
+}
+
+// trace sends whole spans by OTLP.
+func (g *guarded) trace(errors, others int) {
+	g.Helper()
+	td := ptrace.NewTraces()
+	spans := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
+	for i := range errors + others {
+		s := spans.AppendEmpty()
+		var id pcommon.TraceID
+		_, _ = rand.Read(id[:]) // never fails
+		s.SetTraceID(id)
+		s.SetSpanID(pcommon.SpanID(id[:8]))
+		s.SetStartTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+		s.SetEndTimestamp(s.StartTimestamp() + 1)
+		if i < errors {
+			s.Status().SetCode(ptrace.StatusCodeError)
+		}
+	}
+	_, err := ptraceotlp.NewGRPCClient(g.otlp()).Export(g.Context(), ptraceotlp.NewExportRequestFromTraces(td))
+	require.NoError(g, err)
+}
+
+// otlp connects to the OTLP/gRPC receiver.
+func (g *guarded) otlp() *grpc.ClientConn {
+	g.Helper()
+	conn, err := grpc.NewClient(g.agent.OTLP, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(g, err)
+	g.Cleanup(func() { require.NoError(g, conn.Close()) })
+	return conn
+}
+
+// What the agent adds when a service dies is no error of the service.
+func TestGuardForgivesWhatTheAgentAdds(t *testing.T) {
+	g := startGuarded(t)
+	require.True(t, migrate(g.agent, "advance"))
+	require.True(t, migrate(g.agent, "advance"))
+	dying := exec.Command("sleep", "600")
+	require.NoError(t, dying.Start())
+	registered := g.call(g.agent.ControlSocket(), http.MethodPut, "/v1/agents/dying", fmt.Sprintf(`{"pid":%d}`, dying.Process.Pid))
+	var answer struct{ Token string }
+	require.NoError(t, json.Unmarshal([]byte(registered), &answer))
+	for i := range 20 {
+		g.start("dying", answer.Token, "request "+strconv.Itoa(i))
+	}
+	require.NoError(t, dying.Process.Kill())
+	_ = dying.Wait() // killed
+	g.backend.WaitSpans("forced ends", func(spans []agenttest.Span) bool { return len(spans) == 20 })
+	for _, s := range g.backend.Spans() {
+		require.Equal(t, ptrace.StatusCodeError, s.Status().Code())
+	}
+	g.backend.WaitLogs("the obituary", func(records []agenttest.LogRecord) bool {
+		return slices.ContainsFunc(records, func(r agenttest.LogRecord) bool {
+			return r.EventName() == "foundation.agent.down" && r.SeverityNumber() == plog.SeverityNumberError
+		})
+	})
+	require.Zero(t, g.agent.Metric("otelcol_span_lifecycle_errors"))
+	require.Zero(t, g.agent.Metric("otelcol_span_lifecycle_records"))
+}
+
+// start opens a span of an agent that its token proves.
+func (g *guarded) start(agent, token, name string) {
+	g.Helper()
+	client := agenttest.UnixClient(g.agent.Socket())
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequest(http.MethodPost, "http://agent/v1/spans/start", strings.NewReader(fmt.Sprintf(`{"agent_id":%q,"name":%q}`, agent, name)))
+	require.NoError(g, err)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Foundation-Agent-Token", token)
+	resp, err := client.Do(req)
+	require.NoError(g, err)
+	require.NoError(g, resp.Body.Close())
+	require.Equal(g, http.StatusOK, resp.StatusCode)
 }
 
 func TestGuardAgainstLargeTables(t *testing.T) {

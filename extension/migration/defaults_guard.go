@@ -29,10 +29,15 @@ func defaultSignals() map[string]SignalConfig {
 			Description: "slope of the agent's live memory",
 		},
 		"events": {Metric: "otelcol_foundation_events_accepted", Stat: "rate", Unit: "{event}/s", Description: "events accepted"},
-		"errors": {Metric: "otelcol_foundation_errors", Stat: "rate", Unit: "{event}/s", Description: "events of severity ERROR and above, as received"},
-		"error_share": {
-			Stat: "ratio", Dividend: "errors", Divisor: "events", Unit: "1", Description: "errors among the events",
+		"records": {
+			Metric: "otelcol_span_lifecycle_records", Stat: "rate", Unit: "{record}/s",
+			Description: "log records, events among them, and spans, before dedup, less what the agent adds",
 		},
+		"errors": {
+			Metric: "otelcol_span_lifecycle_errors", Stat: "rate", Unit: "{record}/s",
+			Description: "those of severity ERROR and above, or of status Error",
+		},
+		"error_share": {Stat: "ratio", Dividend: "errors", Divisor: "records", Unit: "1", Description: "errors among the records"},
 		"restarts": {
 			Metric: "otelcol_agent_registry_deaths", Stat: "increase", Window: time.Minute, Unit: "{death}",
 			Description: "agents and processes within them that went down in a minute",

@@ -132,10 +132,10 @@ func TestErrorRateAgainstTheBaselineRollsBack(t *testing.T) {
 			errors += 2
 		default:
 		}
-		s.say(fmt.Sprintf("# TYPE otelcol_foundation_errors_total counter\notelcol_foundation_errors_total %d\n", errors))
+		s.say(fmt.Sprintf("# TYPE otelcol_span_lifecycle_errors_total counter\notelcol_span_lifecycle_errors_total %d\n", errors))
 	})
 	a := startAgent(t, t.TempDir(), base, self(s), `
-signals: {errors: {metric: otelcol_foundation_errors, stat: rate, unit: "{event}/s", window: 1s}}
+signals: {errors: {metric: otelcol_span_lifecycle_errors, stat: rate, unit: "{record}/s", window: 1s}}
 criteria: {signal: {signal: errors, threshold: "+100 %", at_least: "1", for: 300ms}}
 `)
 	require.Nil(t, a.call(http.MethodPost, "/v1/baseline", map[string]any{"name": "before", "seconds": 1}, nil))

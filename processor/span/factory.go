@@ -23,11 +23,19 @@ func NewFactory() processor.Factory {
 }
 
 func createTraces(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Traces) (processor.Traces, error) {
-	return &traces{cfg: cfg.(*Config), next: next, audit: newAudit(cfg.(*Config), set.ID, "traces")}, nil
+	passed, err := newPassed(set.TelemetrySettings, "traces")
+	if err != nil {
+		return nil, err
+	}
+	return &traces{cfg: cfg.(*Config), next: next, passed: passed, audit: newAudit(cfg.(*Config), set.ID, "traces")}, nil
 }
 
 func createLogs(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {
+	passed, err := newPassed(set.TelemetrySettings, "logs")
+	if err != nil {
+		return nil, err
+	}
 	return &logs{
-		cfg: cfg.(*Config), next: next, audit: newAudit(cfg.(*Config), set.ID, "logs"), tap: operator.NewTap(set.ID.String()),
+		cfg: cfg.(*Config), next: next, passed: passed, audit: newAudit(cfg.(*Config), set.ID, "logs"), tap: operator.NewTap(set.ID.String()),
 	}, nil
 }

@@ -24,6 +24,8 @@ type logs struct {
 	table spans.Table
 	flag  flag.Handle
 
+	passed *passed
+
 	tap       *operator.Tap
 	removeTap func()
 
@@ -35,12 +37,13 @@ type logs struct {
 func (*logs) Capabilities() consumer.Capabilities { return consumer.Capabilities{MutatesData: true} }
 
 // Start finds the table and the flag.
-func (l *logs) Start(_ context.Context, h component.Host) error {
+func (l *logs) Start(ctx context.Context, h component.Host) error {
 	table, err := host.Extension[spans.Table](h, "open_spans", l.cfg.OpenSpans)
 	if err != nil {
 		return err
 	}
 	l.table = table
+	l.passed.begin(ctx)
 	if l.hideAudit, err = showAudit(h, l.cfg, l.audit); err != nil {
 		return err
 	}
@@ -67,14 +70,15 @@ func (l *logs) Shutdown(context.Context) error {
 	return nil
 }
 
-// ConsumeLogs enriches the records and passes them on.
+// ConsumeLogs enriches the records, passes them on and counts them.
 func (l *logs) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	l.audit.MarkLogs(ctx, ld)
-	enrich := l.flag.Enabled()
+	enrich, seen := l.flag.Enabled(), tally{}
 	for _, rl := range ld.ResourceLogs().All() {
 		sender := l.senderOf(ctx, rl.Resource())
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, record := range sl.LogRecords().All() {
+				seen.log(record)
 				if enrich {
 					l.table.Enrich(sender, record)
 				}
@@ -85,7 +89,11 @@ func (l *logs) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 		}
 	}
 	l.tap.Observe(ld)
-	return l.next.ConsumeLogs(ctx, ld)
+	if err := l.next.ConsumeLogs(ctx, ld); err != nil {
+		return err
+	}
+	l.passed.add(ctx, seen)
+	return nil
 }
 
 func (l *logs) senderOf(ctx context.Context, r pcommon.Resource) spans.Sender {

@@ -21,6 +21,7 @@ type traces struct {
 	next   consumer.Traces
 	table  spans.Table
 	detach func(context.Context) error
+	passed *passed
 
 	audit     *enforcement.Policy
 	hideAudit func()
@@ -30,7 +31,7 @@ type traces struct {
 func (*traces) Capabilities() consumer.Capabilities { return consumer.Capabilities{MutatesData: true} }
 
 // Start makes this pipeline the table's outlet.
-func (t *traces) Start(_ context.Context, h component.Host) error {
+func (t *traces) Start(ctx context.Context, h component.Host) error {
 	table, err := host.Extension[spans.Table](h, "open_spans", t.cfg.OpenSpans)
 	if err != nil {
 		return err
@@ -39,7 +40,8 @@ func (t *traces) Start(_ context.Context, h component.Host) error {
 	if t.hideAudit, err = showAudit(h, t.cfg, t.audit); err != nil {
 		return err
 	}
-	t.detach, err = table.AttachOutlet(t.next.ConsumeTraces)
+	t.passed.begin(ctx)
+	t.detach, err = table.AttachOutlet(t.deliver)
 	return err
 }
 
@@ -74,8 +76,18 @@ func (t *traces) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	case t.table.Watching():
 		return t.pass(ctx, td)
 	default:
-		return t.next.ConsumeTraces(ctx, td)
+		return t.deliver(ctx, td)
 	}
+}
+
+// deliver hands whole spans to the next consumer and counts them.
+func (t *traces) deliver(ctx context.Context, td ptrace.Traces) error {
+	seen := tallyOf(td) // now: afterwards they belong to others
+	if err := t.next.ConsumeTraces(ctx, td); err != nil {
+		return err
+	}
+	t.passed.add(ctx, seen)
+	return nil
 }
 
 // pass hands complete spans on, less those that have left already.
@@ -91,7 +103,7 @@ func (t *traces) pass(ctx context.Context, td ptrace.Traces) error {
 	})
 	var err error
 	if td.ResourceSpans().Len() > 0 {
-		err = t.next.ConsumeTraces(ctx, td)
+		err = t.deliver(ctx, td)
 	}
 	passage.Done(err)
 	return err

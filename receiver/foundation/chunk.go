@@ -15,7 +15,6 @@ type chunk struct {
 	logs   plog.Logs
 	groups []group
 	lines  []int // that the records came from, in order
-	errors int   // records of severity ERROR or above
 	// records of senders that did not prove their agent id
 	unproven int
 }
@@ -31,9 +30,6 @@ func newChunk() *chunk { return &chunk{logs: plog.NewLogs()} }
 // add moves the event that d has decoded into the chunk.
 func (c *chunk) add(agentID string, unproven bool, d *eventDecoder, line int) {
 	c.lines = append(c.lines, line)
-	if d.record.SeverityNumber() >= plog.SeverityNumberError {
-		c.errors++
-	}
 	if unproven {
 		c.unproven++
 	}

@@ -225,7 +225,6 @@ func TestMetrics(t *testing.T) {
 	sum := func(v int64) []metricdata.DataPoint[int64] { return []metricdata.DataPoint[int64]{{Value: v}} }
 	ignore := metricdatatest.IgnoreTimestamp()
 	metadatatest.AssertEqualFoundationEventsAccepted(t, c.tel, sum(5), ignore)
-	metadatatest.AssertEqualFoundationErrors(t, c.tel, sum(2), ignore)
 	metadatatest.AssertEqualFoundationEventsUnproven(t, c.tel, sum(1), ignore)
 	metadatatest.AssertEqualFoundationControlAttributesStripped(t, c.tel, sum(2), ignore)
 	metadatatest.AssertEqualFoundationEventsRefused(t, c.tel, sum(0), ignore)

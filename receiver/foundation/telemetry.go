@@ -17,10 +17,10 @@ import (
 type telemetry struct {
 	builder *metadata.TelemetryBuilder
 
-	accepted, errors, unproven atomic.Int64
-	refused, stripped          atomic.Int64
-	rejected                   [len(reasonCodes)]atomic.Int64 // by reason
-	extensionEvents            atomic.Int64
+	accepted, unproven atomic.Int64
+	refused, stripped  atomic.Int64
+	rejected           [len(reasonCodes)]atomic.Int64 // by reason
+	extensionEvents    atomic.Int64
 	// what was lost beside what the buffers of the sources had no room for
 	extensionEventsDropped atomic.Int64
 }
@@ -35,7 +35,6 @@ func (t *telemetry) start(overflowed func() int64) error {
 	b := t.builder
 	return errors.Join(
 		b.RegisterFoundationEventsAcceptedCallback(observe(t.accepted.Load)),
-		b.RegisterFoundationErrorsCallback(observe(t.errors.Load)),
 		b.RegisterFoundationEventsUnprovenCallback(observe(t.unproven.Load)),
 		b.RegisterFoundationEventsRefusedCallback(observe(t.refused.Load)),
 		b.RegisterFoundationControlAttributesStrippedCallback(observe(t.stripped.Load)),
@@ -62,7 +61,6 @@ func observe(load func() int64) metric.Int64Callback {
 // took counts a chunk that the pipeline took.
 func (t *telemetry) took(c *chunk) {
 	t.accepted.Add(int64(len(c.lines)))
-	t.errors.Add(int64(c.errors))
 	t.unproven.Add(int64(c.unproven))
 }
 

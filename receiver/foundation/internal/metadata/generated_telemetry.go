@@ -29,7 +29,6 @@ type TelemetryBuilder struct {
 	mu                                  sync.Mutex
 	registrations                       []metric.Registration
 	FoundationControlAttributesStripped metric.Int64ObservableCounter
-	FoundationErrors                    metric.Int64ObservableCounter
 	FoundationEventsAccepted            metric.Int64ObservableCounter
 	FoundationEventsRefused             metric.Int64ObservableCounter
 	FoundationEventsRejected            metric.Int64ObservableCounter
@@ -57,21 +56,6 @@ func (builder *TelemetryBuilder) RegisterFoundationControlAttributesStrippedCall
 		cb(ctx, &observerInt64{inst: builder.FoundationControlAttributesStripped, obs: o})
 		return nil
 	}, builder.FoundationControlAttributesStripped)
-	if err != nil {
-		return err
-	}
-	builder.mu.Lock()
-	defer builder.mu.Unlock()
-	builder.registrations = append(builder.registrations, reg)
-	return nil
-}
-
-// RegisterFoundationErrorsCallback sets callback for observable FoundationErrors metric.
-func (builder *TelemetryBuilder) RegisterFoundationErrorsCallback(cb metric.Int64Callback) error {
-	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		cb(ctx, &observerInt64{inst: builder.FoundationErrors, obs: o})
-		return nil
-	}, builder.FoundationErrors)
 	if err != nil {
 		return err
 	}
@@ -218,12 +202,6 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_foundation_control_attributes_stripped",
 		metric.WithDescription("Control attributes (foundation.*, sampling.adjusted_count) that callers tried to set and that were left out. [Beta]"),
 		metric.WithUnit("{attribute}"),
-	)
-	errs = errors.Join(errs, err)
-	builder.FoundationErrors, err = builder.meter.Int64ObservableCounter(
-		"otelcol_foundation_errors",
-		metric.WithDescription("Accepted events of severity ERROR or above, as received, before any dedup or sampling. The agent's own events are not among them. [Beta]"),
-		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.FoundationEventsAccepted, err = builder.meter.Int64ObservableCounter(
