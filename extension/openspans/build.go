@@ -10,64 +10,67 @@ import (
 	"github.com/foundation-agent/foundation-agent/internal/attr"
 )
 
-// buildTraces returns the whole spans of entries in their order; neighbours of one resource and scope
-// share them. One pass of the protobuf decoder joins their halves.
+// buildTraces returns the whole spans of entries in their order; neighbours of one resource and scope share
+// them. The entries keep the bytes only: the traces are the next consumer's, and where it does not take them,
+// the spans are read from the bytes again.
 func buildTraces(entries []*entry) (ptrace.Traces, error) {
-	var raw, scopeSpans []byte
-	for first := 0; first < len(entries); {
-		sh := entries[first].shape
-		scopeSpans = append(scopeSpans[:0], sh.scope...)
-		next := first
-		for ; next < len(entries) && entries[next].shape == sh; next++ {
-			e := entries[next]
-			scopeSpans = protowire.AppendTag(scopeSpans, fieldSpans, protowire.BytesType)
-			scopeSpans = protowire.AppendVarint(scopeSpans, uint64(len(e.base)+len(e.more)))
-			scopeSpans = append(append(scopeSpans, e.base...), e.more...)
+	td := ptrace.NewTraces()
+	for _, e := range entries {
+		if _, err := e.base.open(); err != nil {
+			return td, err
 		}
-		// resource and scope_spans are the fields of one ResourceSpans
-		inner := len(sh.resource) + protowire.SizeTag(fieldScopeSpans) + protowire.SizeBytes(len(scopeSpans))
-		raw = protowire.AppendTag(raw, fieldResourceSpans, protowire.BytesType)
-		raw = protowire.AppendVarint(raw, uint64(inner))
-		raw = appendMessage(append(raw, sh.resource...), fieldScopeSpans, scopeSpans)
-		first = next
+		if _, err := e.more.open(); err != nil {
+			return td, err
+		}
 	}
-	td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(raw)
+	var spans ptrace.SpanSlice
+	for i, e := range entries {
+		if i == 0 || e.shape != entries[i-1].shape {
+			spans = e.shape.appendTo(td)
+		}
+		e.moveTo(spans.AppendEmpty())
+	}
+	raw, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
 	if err != nil {
 		return td, err
 	}
 	next := 0
-	for _, rs := range td.ResourceSpans().All() {
-		for _, s := range rs.ScopeSpans().At(0).Spans().All() {
-			complete(s, entries[next])
-			next++
+	return td, eachIn(raw, []protowire.Number{fieldResourceSpans, fieldScopeSpans, fieldSpans}, func(span []byte) {
+		entries[next].base = body{packed: span}
+		next++
+	})
+}
+
+// eachIn calls do for each message that the path of field numbers leads to.
+func eachIn(message []byte, path []protowire.Number, do func([]byte)) error {
+	if len(path) == 0 {
+		do(message)
+		return nil
+	}
+	return eachField(message, func(num protowire.Number, _ uint64, v []byte) error {
+		if num != path[0] {
+			return nil
 		}
-	}
-	return td, nil
+		return eachIn(v, path[1:], do)
+	})
 }
 
-// decodeSpan returns the span of the bytes of an OTLP Span.
-func decodeSpan(raw []byte) (ptrace.Span, error) {
-	message := appendMessage(nil, fieldSpans, raw)
-	message = appendMessage(nil, fieldScopeSpans, message)
-	td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(appendMessage(nil, fieldResourceSpans, message))
-	if err != nil {
-		return ptrace.Span{}, err
-	}
-	return td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0), nil
-}
-
-// complete gives a span what its entry holds as fields, and the marks of how it ended.
-func complete(s ptrace.Span, e *entry) {
+// moveTo moves the span of an entry, whose bodies are open, to s and makes it whole: with ids, times, and the
+// marks of how it ended.
+func (e *entry) moveTo(s ptrace.Span) {
+	e.base.span.MoveTo(s)
 	s.SetTraceID(e.trace)
 	s.SetSpanID(e.span)
 	s.SetParentSpanID(e.parent)
-	if len(e.more) > 0 {
-		keepLast(s.Attributes())
-		dropRepeats(s)
-	}
 	start, end := e.times()
 	s.SetStartTimestamp(pcommon.Timestamp(start))
 	s.SetEndTimestamp(pcommon.Timestamp(end))
+	if e.whole {
+		return
+	}
+	e.whole = true
+	join(s, e.more.span)
+	e.more = body{}
 	if e.context != nil && e.context.merged != nil {
 		putAbsent(s.Attributes(), *e.context.merged)
 	}
@@ -119,69 +122,4 @@ var forcedText = [reasonCount]string{
 	heartbeatLost: "the heartbeat of this span stopped",
 	evicted:       "the table of open spans was full; the oldest had to leave",
 	agentShutdown: "the telemetry agent shut down while this span was open",
-}
-
-// dropRepeats leaves each event and link once: a sender whose end says all says again what its start said.
-func dropRepeats(s ptrace.Span) {
-	if s.Events().Len() > 1 {
-		type event struct {
-			at   pcommon.Timestamp
-			name string
-		}
-		seen := make(map[event]bool, s.Events().Len())
-		s.Events().RemoveIf(func(e ptrace.SpanEvent) bool {
-			k := event{e.Timestamp(), e.Name()}
-			known := seen[k]
-			seen[k] = true
-			return known
-		})
-	}
-	if s.Links().Len() > 1 {
-		seen := make(map[key]bool, s.Links().Len())
-		s.Links().RemoveIf(func(l ptrace.SpanLink) bool {
-			k := key{l.TraceID(), l.SpanID()}
-			known := seen[k]
-			seen[k] = true
-			return known
-		})
-	}
-}
-
-// keepLast leaves of attributes with one key the last: halves are joined by writing one after another.
-func keepLast(m pcommon.Map) {
-	const few = 12
-	if m.Len() > few {
-		keepLastOfMany(m)
-		return
-	}
-	var keys [few]string
-	n := 0
-	for k := range m.All() {
-		keys[n] = k
-		n++
-	}
-	at := 0
-	m.RemoveIf(func(k string, _ pcommon.Value) bool {
-		at++
-		for _, later := range keys[at:n] {
-			if later == k {
-				return true
-			}
-		}
-		return false
-	})
-}
-
-func keepLastOfMany(m pcommon.Map) {
-	last := make(map[string]int, m.Len())
-	at := 0
-	for k := range m.All() {
-		last[k] = at
-		at++
-	}
-	at = 0
-	m.RemoveIf(func(k string, _ pcommon.Value) bool {
-		at++
-		return last[k] != at-1
-	})
 }

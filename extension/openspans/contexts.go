@@ -5,9 +5,11 @@ package openspans
 
 import (
 	"slices"
+	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/foundation-agent/foundation-agent/internal/attr"
 	"github.com/foundation-agent/foundation-agent/internal/spans"
 )
 
@@ -20,33 +22,39 @@ type frame struct {
 	dead bool
 }
 
-// spanContext is the error context that a span holds.
+// spanContext is the error context that a span holds beyond its own attributes.
 type spanContext struct {
-	own    pcommon.Map // its attributes with the prefix
-	frames []*frame    // pushed while it was on top, the earliest first
-	// merged is what it and all around it held when it ended; nil until then, and for none.
+	frames []*frame // pushed while it was on top, the earliest first
+	// merged is what it and all around it held when it ended; nil until then, and where that was its own alone.
 	merged *pcommon.Map
-	bytes  int // of own or merged
+	bytes  int // of merged
 }
 
-// contextOf returns an entry's context, made where absent.
-func (t *table) contextOf(e *entry) *spanContext {
-	if e.context == nil {
-		e.context = &spanContext{own: pcommon.NewMap()}
+// addContext notes that attributes of a half are error context.
+func (t *table) addContext(e *entry, h *half) {
+	if h.context && !e.ownContext {
+		e.ownContext = true
 		t.contexts++
 	}
-	return e.context
 }
 
-// addContext merges attributes of a half into the context of its span; nil for none. The account of
-// memory is the caller's to keep.
-func (t *table) addContext(e *entry, values *pcommon.Map) {
-	if values == nil {
+// putOwn puts into m what the span's own attributes hold of error context.
+func (e *entry) putOwn(m pcommon.Map) {
+	if !e.ownContext {
 		return
 	}
-	c := t.contextOf(e)
-	put(c.own, *values)
-	c.bytes = sizeOf(c.own)
+	for _, b := range []*body{&e.more, &e.base} {
+		putContext(m, b.attributes())
+	}
+}
+
+// putContext puts into m those of a span's attributes that are error context.
+func putContext(m, attributes pcommon.Map) {
+	for k, v := range attributes.All() {
+		if strings.HasPrefix(k, attr.ErrorContextPre) {
+			putOneAbsent(m, k, v)
+		}
+	}
 }
 
 // mergedOf puts into m the context of a span: its own, its open ancestors', and what is pushed in their processes.
@@ -58,17 +66,26 @@ func (t *table) mergedOf(e *entry, m pcommon.Map) {
 				return
 			}
 			putFrames(m, c.frames)
-			putAbsent(m, c.own)
 		}
-		above := t.parentOf(e)
-		if above == nil || above.process != e.process {
-			putBase(m, e.process)
-		}
-		if above == e {
+		e.putOwn(m)
+		if e.state == leaving {
 			return
 		}
-		e = above
+		e = t.outside(e, m)
 	}
+}
+
+// outside returns the parent of a span, and puts into m what is pushed in the span's process where that is
+// another process than the parent's.
+func (t *table) outside(e *entry, m pcommon.Map) *entry {
+	above := t.parentOf(e)
+	if above == nil || above.process != e.process {
+		putBase(m, e.process)
+	}
+	if above == e {
+		return nil
+	}
+	return above
 }
 
 // mergedIn puts into m the context of a process: of the span on top of its stack and all around it.
@@ -98,9 +115,22 @@ func putBase(m pcommon.Map, p *process) {
 	}
 }
 
-// freezeContext replaces the context of a span that ends by what it and all around it amount to.
+// freezeContext keeps what a span that ends and all around it amount to, where that is more than its own.
 func (t *table) freezeContext(e *entry) {
 	if t.contexts == 0 {
+		return
+	}
+	more := e.context != nil && len(e.context.frames) > 0
+	if !more {
+		around := t.around
+		around.RemoveIf(func(string, pcommon.Value) bool { return true })
+		t.mergedOf(t.outside(e, around), around)
+		for k := range around.All() {
+			more = more || !e.says(k)
+		}
+	}
+	if !more {
+		t.dropContext(e)
 		return
 	}
 	merged := pcommon.NewMap()
@@ -110,6 +140,27 @@ func (t *table) freezeContext(e *entry) {
 		t.contexts++
 		e.context = &spanContext{merged: &merged, bytes: sizeOf(merged)}
 		t.held.bytes += int64(e.context.bytes) // it is accounted for as held until it is unlinked
+	}
+}
+
+// says reports whether a span has an attribute.
+func (e *entry) says(k string) bool {
+	if _, ok := e.base.attributes().Get(k); ok {
+		return true
+	}
+	_, ok := e.more.attributes().Get(k)
+	return ok
+}
+
+// lastContext is the context that a span left with, among the attributes of the bytes of a span; nil for none.
+func (e *entry) lastContext() []byte {
+	switch {
+	case e.context != nil && e.context.merged != nil:
+		return encodeValues(*e.context.merged)
+	case e.ownContext:
+		return e.base.pack()
+	default:
+		return nil
 	}
 }
 
@@ -169,8 +220,11 @@ func (t *table) attach(p *process, f *frame) {
 	t.resize(p, f, sizeOf(f.values))
 	t.contexts++
 	if f.owner != nil {
-		c := t.contextOf(f.owner)
-		c.frames = append(c.frames, f)
+		if f.owner.context == nil {
+			f.owner.context = &spanContext{}
+			t.contexts++
+		}
+		f.owner.context.frames = append(f.owner.context.frames, f)
 	}
 }
 

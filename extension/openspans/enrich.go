@@ -65,7 +65,9 @@ func (t *table) enrichBySpan(s spans.Sender, k key, record plog.LogRecord) (foun
 			return true, false
 		}
 		before := attributes.Len()
-		putAbsent(attributes, *b.context)
+		if span, err := decodeSpan(b.context); err == nil {
+			putContext(attributes, span.Attributes())
+		}
 		return true, attributes.Len() > before
 	}
 	if t.contexts == 0 {

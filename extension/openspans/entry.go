@@ -43,9 +43,8 @@ var reasonNames = [reasonCount]string{"normal", "agent_down", "process_down", "t
 
 func (r reason) String() string { return reasonNames[r] }
 
-// entry is a span that the table holds: what is looked up often as fields, all else as the protobuf bytes
-// of an OTLP Span without ids and times. The table's lock guards it until it is leaving; then it is
-// immutable but for its links.
+// entry is a span that the table holds: what is looked up often as fields, all else in its bodies. The
+// table's lock guards it.
 type entry struct {
 	key
 	parent pcommon.SpanID
@@ -58,6 +57,9 @@ type entry struct {
 	managed bool // stacks, deadlines and deaths apply: as the flag was when it came
 	counted bool // its parent counts it as an open child
 	inLeaf  bool // it stands in its agent's list of leaves
+	whole   bool // base is the whole span, as it leaves
+	// ownContext: attributes of base or more are error context.
+	ownContext bool
 	// synthetic spans are made by the self-check: they never leave and are not counted.
 	synthetic bool
 	dirty     bool // changed since the last write to storage
@@ -76,11 +78,12 @@ type entry struct {
 	shape    *shape   // its resource and scope
 	children int32    // open spans that name it as their parent
 
-	// base is what its start said (of the latest heartbeat), more what came since: protobuf messages
-	// written one after another are one message, in which later scalars win and lists add up.
-	base, more []byte
-	// context is the error context that its attributes and pushed contexts hold; nil for none. Once it is
-	// leaving, context.merged is what it left with.
+	// base is what its start said (of the latest heartbeat), more what came since.
+	base, more body
+	// baseSize and moreSize are theirs in bytes of protobuf.
+	baseSize, moreSize int32
+	// context is what was pushed in it; nil for nothing. Once it is leaving, context.merged is what it left
+	// with, where that is more than its own attributes.
 	context *spanContext
 	claims  *passage // the passage in which its complete span is on its way; nil for none
 	doom    *doom    // what befell it during that passage
@@ -97,11 +100,12 @@ type doom struct {
 	at     int64
 }
 
-// entryOverhead is an estimate of an entry's memory beyond its bytes: itself, its places in slab and index.
-const entryOverhead = 512
+// entryOverhead is an estimate of an entry's memory beyond the bytes of its protobuf: itself, its places in
+// slab and index, and what pdata needs more.
+const entryOverhead = 768
 
 func (e *entry) size() int64 {
-	n := int64(entryOverhead + cap(e.base) + cap(e.more))
+	n := int64(entryOverhead) + int64(e.baseSize) + int64(e.moreSize)
 	if e.context != nil {
 		n += int64(e.context.bytes)
 	}

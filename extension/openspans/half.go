@@ -1,15 +1,13 @@
-// This file reads a half span into what the table needs of it: a few fields, and bytes.
+// This file reads a half span into what the table needs of it: a few fields, and the span itself.
 
 package openspans
 
 import (
 	"strings"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/foundation-agent/foundation-agent/internal/attr"
 )
@@ -23,8 +21,9 @@ type half struct {
 	heartbeat  time.Duration
 	process    string
 	shape      shapeKey
-	bytes      []byte // of an OTLP Span without ids and times
-	context    *pcommon.Map
+	said       ptrace.Span
+	size       int  // of the span, in bytes of protobuf
+	context    bool // attributes of it are error context
 	synthetic  bool
 	unstacked  bool
 	stripped   int // control attributes that were not the sender's to set
@@ -35,7 +34,7 @@ const (
 	maxHeartbeat = 30 * 24 * time.Hour
 )
 
-// readHalf takes a span apart. The span is empty afterwards.
+// readHalf takes a span apart. The half keeps the span: nobody else may use it afterwards.
 func readHalf(s ptrace.Span) half {
 	h := half{
 		key:      key{trace: s.TraceID(), span: s.SpanID()},
@@ -45,12 +44,7 @@ func readHalf(s ptrace.Span) half {
 		duration: -1,
 	}
 	h.readAttributes(s.Attributes())
-	s.SetTraceID(pcommon.TraceID{})
-	s.SetSpanID(pcommon.SpanID{})
-	s.SetParentSpanID(pcommon.SpanID{})
-	s.SetStartTimestamp(0)
-	s.SetEndTimestamp(0)
-	h.bytes = encodeSpan(s)
+	h.said, h.size = s, (&ptrace.ProtoMarshaler{}).SpanSize(s)
 	return h
 }
 
@@ -59,7 +53,7 @@ func (h *half) readAttributes(attributes pcommon.Map) {
 	attributes.RemoveIf(func(k string, v pcommon.Value) bool {
 		switch {
 		case strings.HasPrefix(k, attr.ErrorContextPre):
-			h.addContext(k, v)
+			h.context = true
 			return false
 		case !strings.HasPrefix(k, attr.ControlPrefix):
 			return false
@@ -85,43 +79,4 @@ func (h *half) readAttributes(attributes pcommon.Map) {
 		}
 		return true
 	})
-}
-
-func (h *half) addContext(k string, v pcommon.Value) {
-	if h.context == nil {
-		m := pcommon.NewMap()
-		h.context = &m
-	}
-	v.CopyTo(h.context.PutEmpty(k))
-}
-
-// scratch is where a span is put to be encoded: pdata encodes whole Traces only.
-type scratch struct {
-	traces ptrace.Traces
-	span   ptrace.Span
-}
-
-var scratches = sync.Pool{New: func() any {
-	td := ptrace.NewTraces()
-	return &scratch{traces: td, span: td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()}
-}}
-
-// encodeSpan returns the bytes of an OTLP Span. The span is empty afterwards.
-func encodeSpan(s ptrace.Span) []byte {
-	on := scratches.Get().(*scratch)
-	defer scratches.Put(on)
-	s.MoveTo(on.span)
-	raw, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(on.traces)
-	if err != nil { // the marshaler has no way to fail
-		return nil
-	}
-	return innermost(raw)
-}
-
-// innermost returns the one span in the bytes of a Traces.
-func innermost(raw []byte) []byte {
-	for _, number := range []protowire.Number{fieldResourceSpans, fieldScopeSpans, fieldSpans} {
-		raw = field(raw, number)
-	}
-	return raw
 }

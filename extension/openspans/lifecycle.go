@@ -10,7 +10,7 @@ import (
 
 // start opens a span.
 func (t *table) start(s spans.Sender, h *half) (spans.Ref, error) {
-	if len(h.bytes) > t.cfg.MaxSpanBytes {
+	if h.size > t.cfg.MaxSpanBytes {
 		return spans.Ref{}, spans.ErrTooLarge
 	}
 	managed := t.managed() || h.synthetic // the self-check tries stacks with the flag off too
@@ -29,7 +29,9 @@ func (t *table) start(s spans.Sender, h *half) (spans.Ref, error) {
 		return spans.Ref{TraceID: h.trace, SpanID: h.span, ParentID: h.parent}, spans.ErrEnded
 	}
 	if linkTo != nil {
-		h.bytes = appendLink(h.bytes, linkTo)
+		link := h.said.Links().AppendEmpty()
+		link.SetTraceID(linkTo.trace)
+		link.SetSpanID(linkTo.span)
 	}
 	e := t.newEntry(h, p, managed)
 	t.openEntry(e, h)
@@ -44,11 +46,11 @@ func (t *table) newEntry(h *half, p *process, managed bool) *entry {
 		managed: managed, synthetic: h.synthetic, shape: t.shapes.take(h.shape),
 	}
 	if h.start == 0 {
-		e.more = h.bytes
+		e.more.span, e.moreSize = h.said, int32(h.size)
 	} else {
-		e.base = h.bytes
+		e.base.span, e.baseSize = h.said, int32(h.size)
 	}
-	t.addContext(e, h.context)
+	t.addContext(e, h)
 	t.admit(e, p)
 	t.schedule(e)
 	t.touch(e)
@@ -88,7 +90,7 @@ func (t *table) startAgain(s spans.Sender, e *entry, h *half, p *process, manage
 		t.stats.duplicates.Add(1)
 		return refOf(e), spans.ErrEnded
 	case e.state == waiting:
-		t.grow(e, func() { e.base = h.bytes; t.addContext(e, h.context) })
+		t.grow(e, func() { t.rebase(e, h) })
 		if e.state != waiting { // its own growth had it evicted
 			return refOf(e), nil
 		}
@@ -101,8 +103,10 @@ func (t *table) startAgain(s spans.Sender, e *entry, h *half, p *process, manage
 	case h.heartbeat > 0: // all that the span is by now: it takes the place of what its start said
 		e.hear(t, h)
 		t.schedule(e)
-		if !bytes.Equal(e.base, h.bytes) {
-			t.grow(e, func() { e.base = h.bytes; t.addContext(e, h.context) })
+		said := body{span: h.said}
+		if !bytes.Equal(e.base.pack(), said.pack()) {
+			h.said, _ = said.open() // what was just packed can be read
+			t.grow(e, func() { t.rebase(e, h) })
 		}
 	default:
 		t.stats.duplicates.Add(1)
@@ -175,7 +179,7 @@ func (t *table) update(s spans.Sender, h *half) (spans.Ref, error) {
 	if e.state == leaving {
 		return spans.Ref{}, spans.ErrEnded
 	}
-	if len(e.base)+len(e.more)+len(h.bytes) > t.cfg.MaxSpanBytes {
+	if int(e.baseSize+e.moreSize)+h.size > t.cfg.MaxSpanBytes {
 		return spans.Ref{}, spans.ErrTooLarge
 	}
 	e.hear(t, h)
@@ -186,7 +190,7 @@ func (t *table) update(s spans.Sender, h *half) (spans.Ref, error) {
 
 // wait holds a half whose start has not come.
 func (t *table) wait(s spans.Sender, h *half) (*entry, error) {
-	if len(h.bytes) > t.cfg.MaxSpanBytes {
+	if h.size > t.cfg.MaxSpanBytes {
 		return nil, spans.ErrTooLarge
 	}
 	p := t.processOf(s)
@@ -216,19 +220,21 @@ func (t *table) mayChange(s spans.Sender, e *entry) bool {
 	return true
 }
 
-// merge appends what a half says. Events and links that came before, in a request that was sent again,
-// are left out; attributes may be said again, for the last one counts.
+// rebase makes a start what its span says at first.
+func (t *table) rebase(e *entry, h *half) {
+	e.base, e.baseSize = body{span: h.said}, int32(h.size)
+	t.addContext(e, h)
+}
+
+// merge adds what a half says. Events and links that came before, in a request that was sent again, are
+// left out; attributes may be said again, for the last one counts.
 func (t *table) merge(e *entry, h *half) {
-	t.addContext(e, h.context)
-	if hasEventsOrLinks(h.bytes) && bytes.Contains(e.more, h.bytes) {
+	t.addContext(e, h)
+	if e.more.add(h.said) {
 		t.stats.duplicates.Add(1)
 		return
 	}
-	e.more = append(e.more, h.bytes...)
-}
-
-func hasEventsOrLinks(span []byte) bool {
-	return field(span, fieldSpanEvents) != nil || field(span, fieldSpanLinks) != nil
+	e.moreSize += int32(h.size)
 }
 
 // countRepeat counts an end of a span that has ended.

@@ -139,12 +139,16 @@ func spanTree(left []*entry, at int64) []any {
 	return tree
 }
 
-// nameOf reads the name of a span out of its bytes.
+// nameOf is the name of a span.
 func nameOf(e *entry) string {
-	if name := field(e.more, fieldSpanName); len(name) > 0 {
-		return string(name)
+	for _, b := range []*body{&e.more, &e.base} {
+		if !b.empty() {
+			if span, err := b.open(); err == nil && span.Name() != "" {
+				return span.Name()
+			}
+		}
 	}
-	return string(field(e.base, fieldSpanName))
+	return ""
 }
 
 func (r *errorRing) asAttribute() []any {

@@ -7,10 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.uber.org/zap"
 
 	"github.com/foundation-agent/foundation-agent/internal/spans"
@@ -97,9 +99,15 @@ func (o *outlet) sendWhole(ctx context.Context, batch []*entry) error {
 	if len(outgoing) == 0 {
 		return nil
 	}
-	td, err := buildTraces(outgoing)
-	if err != nil {
-		return consumererror.NewPermanent(fmt.Errorf("held bytes: %w", err))
+	td := ptrace.NewTraces()
+	for some := range slices.Chunk(outgoing, stepItems) {
+		o.table.mu.Lock()
+		built, err := buildTraces(some)
+		o.table.mu.Unlock()
+		if err != nil {
+			return consumererror.NewPermanent(fmt.Errorf("held bytes: %w", err))
+		}
+		built.ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
 	}
 	return o.next(ctx, td)
 }

@@ -61,11 +61,7 @@ func (p *passage) Admit(s spans.Sender, span ptrace.Span) bool {
 
 // mergeInto gives a complete span the attributes that only the table knows of.
 func (t *table) mergeInto(span ptrace.Span, e *entry) {
-	if len(e.more) > 0 {
-		if known, err := decodeSpan(e.more); err == nil {
-			putAbsent(span.Attributes(), known.Attributes())
-		}
-	}
+	putAbsent(span.Attributes(), e.more.attributes())
 	if t.contexts > 0 {
 		merged := pcommon.NewMap()
 		t.mergedOf(e, merged)

@@ -6,6 +6,7 @@ package openspans
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -54,6 +55,7 @@ const (
 	flagStacked
 	flagLoose
 	flagOwnContext
+	flagWhole
 )
 
 // Fields of the other kinds.
@@ -89,10 +91,10 @@ func appendEntry(b []byte, e *entry, shapeID uint64) []byte {
 	b = appendUint(b, fOpened, uint64(e.opened))
 	b = appendUint(b, fClosed, uint64(e.closed))
 	b = appendUint(b, fHeartbeat, uint64(e.heartbeat))
-	b = appendBytes(b, fAgent, []byte(e.owner().id))
-	b = appendBytes(b, fProcess, []byte(e.process.name))
-	b = appendBytes(b, fBase, e.base)
-	b = appendBytes(b, fMore, e.more)
+	b = appendBytes(b, fAgent, e.owner().id)
+	b = appendBytes(b, fProcess, e.process.name)
+	b = appendBytes(b, fBase, e.base.pack())
+	b = appendBytes(b, fMore, e.more.pack())
 	b = appendUint(b, fShape, shapeID)
 	if e.context != nil && e.context.merged != nil {
 		b = appendBytes(b, fMerged, encodeValues(*e.context.merged))
@@ -107,7 +109,7 @@ func (e *entry) flags() (f uint64) {
 	}{
 		{e.hasEnd, flagHasEnd}, {e.managed, flagManaged}, {e.among != nil && e.among == &e.process.stack, flagStacked},
 		{e.among != nil && e.among == &e.process.loose, flagLoose},
-		{e.context != nil && e.context.merged == nil && e.context.own.Len() > 0, flagOwnContext},
+		{e.ownContext, flagOwnContext}, {e.whole, flagWhole},
 	} {
 		if bit.set {
 			f |= bit.flag
@@ -122,7 +124,6 @@ type storedEntry struct {
 	agent, process string
 	shapeID        uint64
 	stacked, loose bool
-	ownContext     bool
 }
 
 func readEntry(b []byte) (*storedEntry, error) {
@@ -142,7 +143,7 @@ func readEntry(b []byte) (*storedEntry, error) {
 		case fReason:
 			s.reason = reason(n)
 		case fFlags:
-			s.hasEnd, s.managed = n&flagHasEnd != 0, n&flagManaged != 0
+			s.hasEnd, s.managed, s.whole = n&flagHasEnd != 0, n&flagManaged != 0, n&flagWhole != 0
 			s.stacked, s.loose, s.ownContext = n&flagStacked != 0, n&flagLoose != 0, n&flagOwnContext != 0
 		case fStart:
 			s.start = int64(n)
@@ -161,9 +162,9 @@ func readEntry(b []byte) (*storedEntry, error) {
 		case fProcess:
 			s.process = string(v)
 		case fBase:
-			s.base = append([]byte(nil), v...)
+			s.base.packed, s.baseSize = slices.Clone(v), int32(len(v))
 		case fMore:
-			s.more = append([]byte(nil), v...)
+			s.more.packed, s.moreSize = slices.Clone(v), int32(len(v))
 		case fShape:
 			s.shapeID = n
 		case fMerged:
@@ -192,7 +193,7 @@ func (s *storedEntry) readMerged(v []byte) error {
 // appendTombstone appends the record of a span that has ended and left.
 func appendTombstone(b []byte, t tombstone) []byte {
 	b = appendKey(append(b, recordTombstone), t.key)
-	b = appendBytes(b, fAgent, []byte(t.agent))
+	b = appendBytes(b, fAgent, t.agent)
 	b = appendUint(b, fClosed, uint64(t.ended))
 	if t.forced {
 		b = appendUint(b, fReason, 1)
@@ -220,8 +221,8 @@ func readTombstone(b []byte) (t tombstone, err error) {
 }
 
 func appendDown(b []byte, d downKey) []byte {
-	b = appendBytes(append(b, recordDown), fDownAgent, []byte(d.agent))
-	b = appendBytes(b, fDownInstance, []byte(d.instance))
+	b = appendBytes(append(b, recordDown), fDownAgent, d.agent)
+	b = appendBytes(b, fDownInstance, d.instance)
 	return appendUint(b, fDownAt, uint64(d.at))
 }
 
@@ -242,16 +243,18 @@ func readDown(b []byte) (d downKey, err error) {
 
 func appendShape(b []byte, id uint64, sh *shape) []byte {
 	b = appendUint(append(b, recordShape), fShapeID, id)
-	return appendBytes(b, fShapeKey, []byte(sh.key))
+	return appendBytes(b, fShapeKey, sh.key)
 }
 
 func readShape(b []byte) (id uint64, k shapeKey, err error) {
-	err = eachField(b, func(num protowire.Number, n uint64, v []byte) error {
+	err = eachField(b, func(num protowire.Number, n uint64, v []byte) (err error) {
 		switch num {
 		case fShapeID:
 			id = n
 		case fShapeKey:
 			k = shapeKey(v)
+			_, err = k.decode()
+			return err
 		}
 		return nil
 	})

@@ -12,8 +12,8 @@ import (
 // appendProcess appends the record of a process's contexts and adopted parent; one without either says
 // that there are none any more.
 func appendProcess(b []byte, p *process) []byte {
-	b = appendBytes(append(b, recordProcess), fAgent, []byte(p.agent.id))
-	b = appendBytes(b, fProcess, []byte(p.name))
+	b = appendBytes(append(b, recordProcess), fAgent, p.agent.id)
+	b = appendBytes(b, fProcess, p.name)
 	for _, f := range p.frames {
 		var m []byte
 		switch {
@@ -30,7 +30,7 @@ func appendProcess(b []byte, p *process) []byte {
 	if a := p.adopted; a != nil {
 		m := appendKey(nil, key{trace: a.TraceID, span: a.SpanID})
 		m = appendBytes(m, fFrameValue, encodeValues(a.Context))
-		m = appendBytes(m, fTraceState, []byte(a.TraceState))
+		m = appendBytes(m, fTraceState, a.TraceState)
 		if a.Sampled {
 			m = appendUint(m, fSampled, 1)
 		}

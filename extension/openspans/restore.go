@@ -7,11 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
-
-	"github.com/foundation-agent/foundation-agent/internal/attr"
 	"github.com/foundation-agent/foundation-agent/internal/spans"
 )
 
@@ -165,9 +161,10 @@ func (t *table) revive(s *storedEntry, k shapeKey) *entry {
 	e.shape = t.shapes.take(k)
 	was := e.state
 	e.state = waiting
-	if s.ownContext {
-		e.reviveContext(t)
-	} else if e.context != nil {
+	if e.ownContext {
+		t.contexts++
+	}
+	if e.context != nil {
 		t.contexts++
 	}
 	t.admit(e, t.processOf(spans.Sender{Agent: s.agent, Process: s.process}))
@@ -196,21 +193,6 @@ func (t *table) releave(e *entry) {
 	e.state = leaving
 	t.out.add(e)
 	t.leaving.push(e)
-}
-
-// reviveContext reads an entry's own error context out of its attributes.
-func (e *entry) reviveContext(t *table) {
-	span, err := decodeSpan(append(append([]byte(nil), e.base...), e.more...))
-	if err != nil {
-		return
-	}
-	own := pcommon.NewMap()
-	for k, v := range span.Attributes().All() {
-		if strings.HasPrefix(k, attr.ErrorContextPre) {
-			v.CopyTo(own.PutEmpty(k))
-		}
-	}
-	t.addContext(e, &own)
 }
 
 // reviveProcess gives a process the contexts that were stored, and returns it; nil where it has some by now.

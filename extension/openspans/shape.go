@@ -3,18 +3,19 @@
 package openspans
 
 import (
+	"fmt"
+
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/foundation-agent/foundation-agent/internal/spans"
 )
 
-// shape is what spans of one resource and scope share, as bytes of OTLP: the fields of ResourceSpans but
-// its scopes, and the fields of ScopeSpans but its spans.
+// shape is what spans of one resource and scope share.
 type shape struct {
-	key             shapeKey
-	resource, scope []byte
-	refs            int // entries that have it
+	key  shapeKey
+	like ptrace.ResourceSpans // with the one scope and no spans
+	refs int                  // entries that have it
 }
 
 // shapeKey tells shapes apart: the bytes of a Traces without spans.
@@ -25,11 +26,6 @@ const (
 	fieldResourceSpans = 1 // of TracesData
 	fieldScopeSpans    = 2 // of ResourceSpans
 	fieldSpans         = 2 // of ScopeSpans
-	fieldSpanName      = 5 // of Span
-	fieldSpanEvents    = 11
-	fieldSpanLinks     = 13
-	fieldLinkTraceID   = 1 // of Span.Link
-	fieldLinkSpanID    = 2
 )
 
 // shapeKeyOf returns the key of the resource and scope that a half came in.
@@ -55,7 +51,8 @@ type shapes map[shapeKey]*shape
 func (s shapes) take(k shapeKey) *shape {
 	sh, ok := s[k]
 	if !ok {
-		sh = parseShape(k)
+		sh = &shape{key: k}
+		sh.like, _ = k.decode() // it was made by shapeKeyOf, or decoded when it was read
 		s[k] = sh
 	}
 	sh.refs++
@@ -69,10 +66,23 @@ func (s shapes) release(sh *shape) {
 	}
 }
 
-func parseShape(k shapeKey) *shape {
-	resourceSpans, _ := split([]byte(k), fieldResourceSpans)
-	scopeSpans, resource := split(resourceSpans, fieldScopeSpans)
-	return &shape{key: k, resource: resource, scope: scopeSpans}
+// decode returns the resource with its scope.
+func (k shapeKey) decode() (ptrace.ResourceSpans, error) {
+	td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces([]byte(k))
+	if err != nil {
+		return ptrace.ResourceSpans{}, fmt.Errorf("%w: resource: %w", errRecord, err)
+	}
+	if td.ResourceSpans().Len() != 1 || td.ResourceSpans().At(0).ScopeSpans().Len() != 1 {
+		return ptrace.ResourceSpans{}, fmt.Errorf("%w: resource", errRecord)
+	}
+	return td.ResourceSpans().At(0), nil
+}
+
+// appendTo adds the resource and the scope to traces, and returns where their spans go.
+func (sh *shape) appendTo(td ptrace.Traces) ptrace.SpanSlice {
+	rs := td.ResourceSpans().AppendEmpty()
+	sh.like.CopyTo(rs)
+	return rs.ScopeSpans().At(0).Spans()
 }
 
 // field returns the first field of a number in a message; nil where there is none.
@@ -93,27 +103,6 @@ func field(message []byte, number protowire.Number) []byte {
 		message = message[n+m:]
 	}
 	return nil
-}
-
-// split returns the first field of a number in a message, and the bytes of all others.
-func split(message []byte, number protowire.Number) (field, rest []byte) {
-	for len(message) > 0 {
-		num, kind, n := protowire.ConsumeTag(message)
-		if n < 0 {
-			return field, rest
-		}
-		m := protowire.ConsumeFieldValue(num, kind, message[n:])
-		if m < 0 {
-			return field, rest
-		}
-		if num == number && kind == protowire.BytesType && field == nil {
-			field, _ = protowire.ConsumeBytes(message[n:])
-		} else {
-			rest = append(rest, message[:n+m]...)
-		}
-		message = message[n+m:]
-	}
-	return field, rest
 }
 
 func appendMessage(to []byte, number protowire.Number, message []byte) []byte {

@@ -57,12 +57,6 @@ func (p *process) traceOf(span pcommon.SpanID) pcommon.TraceID {
 	return pcommon.TraceID{}
 }
 
-func appendLink(span []byte, to *key) []byte {
-	link := appendMessage(nil, fieldLinkTraceID, to.trace[:])
-	link = appendMessage(link, fieldLinkSpanID, to.span[:])
-	return appendMessage(span, fieldSpanLinks, link)
-}
-
 // stand puts an open span on its process's stack, or among its loose ones.
 func (t *table) stand(e *entry, stacked bool) {
 	e.among = &e.process.loose

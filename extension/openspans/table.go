@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.uber.org/zap"
 
 	"github.com/foundation-agent/foundation-agent/internal/agents"
@@ -58,8 +59,9 @@ type table struct {
 	held         amount // open and waiting
 	out          amount // leaving
 	leaving      list
-	contexts     int   // entries and frames with error context
-	contextBytes int64 // of all frames
+	contexts     int         // entries and frames with error context
+	contextBytes int64       // of all frames
+	around       pcommon.Map // scratch of freezeContext
 	errors       *simplelru.LRU[string, *errorRing]
 	handled      *simplelru.LRU[downKey, bool] // deaths that were handled: whether the obituary is out
 	changed      changes
@@ -83,6 +85,7 @@ func newTable(cfg *Config, logger *zap.Logger, c clock) *table {
 		shapes:  shapes{},
 		wheel:   newWheel(c.now()),
 		leaving: list{kind: inOrder},
+		around:  pcommon.NewMap(),
 	}
 	// NewLRU fails for a size below one only; Validate has seen to that.
 	t.idle, _ = simplelru.NewLRU(cfg.Context.MaxProcesses, func(p *process, _ struct{}) {
@@ -239,12 +242,11 @@ func (t *table) drop(e *entry) {
 
 // bury turns an entry that was delivered, or whose complete span passed, into a tombstone.
 func (t *table) bury(e *entry) {
-	t.remove(e)
-	b := tombstone{key: e.key, agent: e.owner().id, ended: e.closed, forced: e.reason != normal}
+	b := tombstone{key: e.key, agent: e.owner().id, ended: e.closed, forced: e.reason != normal, context: e.lastContext()}
 	if e.context != nil {
-		b.context, b.bytes = e.context.merged, e.context.bytes
 		t.contexts--
 	}
+	t.remove(e)
 	t.remember(b)
 }
 
@@ -267,7 +269,11 @@ func (t *table) remove(e *entry) {
 	t.slab[e.ref] = nil
 	t.free = append(t.free, e.ref)
 	t.shapes.release(e.shape)
-	e.state = gone
+	e.state, e.base, e.more = gone, body{}, body{}
+	if e.ownContext {
+		e.ownContext = false
+		t.contexts--
+	}
 	if e.stored || e.reason != normal || t.sinceBackup != nil {
 		t.touch(e)
 	}

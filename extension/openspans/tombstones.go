@@ -5,8 +5,6 @@ package openspans
 
 import (
 	"time"
-
-	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
 // tombstone is what is left of a span.
@@ -15,8 +13,7 @@ type tombstone struct {
 	agent   string // whose it was
 	ended   int64  // unix ns
 	forced  bool
-	context *pcommon.Map // served to late logs until it has lingered; nil for none
-	bytes   int          // of context
+	context []byte // a span whose error context is served to late logs until it has lingered; nil for none
 }
 
 const tombstonePage = 1024
@@ -66,7 +63,7 @@ func (s *tombstones) add(t tombstone, drop func(key)) (position int) {
 	s.len++
 	if t.context != nil {
 		s.contexts++
-		s.contextBytes += int64(t.bytes)
+		s.contextBytes += int64(len(t.context))
 		s.settle(func(*tombstone) bool { return s.contextBytes > s.maxContextBytes })
 	}
 	return position
@@ -98,9 +95,9 @@ func (s *tombstones) settle(goes func(*tombstone) bool) {
 
 func (s *tombstones) dropContext(t *tombstone) {
 	if t.context != nil {
-		t.context = nil
 		s.contexts--
-		s.contextBytes -= int64(t.bytes)
+		s.contextBytes -= int64(len(t.context))
+		t.context = nil
 	}
 }
 

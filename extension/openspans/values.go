@@ -18,9 +18,13 @@ func put(to, values pcommon.Map) {
 // putAbsent copies the values that are not there.
 func putAbsent(to, values pcommon.Map) {
 	for k, v := range values.All() {
-		if _, taken := to.Get(k); !taken {
-			v.CopyTo(to.PutEmpty(k))
-		}
+		putOneAbsent(to, k, v)
+	}
+}
+
+func putOneAbsent(to pcommon.Map, k string, v pcommon.Value) {
+	if _, taken := to.Get(k); !taken {
+		v.CopyTo(to.PutEmpty(k))
 	}
 }
 

@@ -109,13 +109,13 @@ func viewOf(e *entry) operator.OpenSpan {
 			v.Depth++
 		}
 	}
-	if td, err := buildTraces([]*entry{e}); err == nil {
-		rs := td.ResourceSpans().At(0)
-		if service, ok := rs.Resource().Attributes().Get("service.name"); ok {
-			v.Service = service.AsString()
-		}
-		v.Attributes = rs.ScopeSpans().At(0).Spans().At(0).Attributes().AsRaw()
+	if service, ok := e.shape.like.Resource().Attributes().Get("service.name"); ok {
+		v.Service = service.AsString()
 	}
+	said := pcommon.NewMap()
+	e.base.attributes().CopyTo(said)
+	put(said, e.more.attributes())
+	v.Attributes = said.AsRaw()
 	return v
 }
 

@@ -14,11 +14,12 @@ func appendKey(b []byte, k key) []byte {
 	return appendBytes(appendBytes(b, fTrace, k.trace[:]), fSpan, k.span[:])
 }
 
-func appendBytes(b []byte, num protowire.Number, v []byte) []byte {
+func appendBytes[T ~string | []byte](b []byte, num protowire.Number, v T) []byte {
 	if len(v) == 0 {
 		return b
 	}
-	return appendMessage(b, num, v)
+	b = protowire.AppendVarint(protowire.AppendTag(b, num, protowire.BytesType), uint64(len(v)))
+	return append(b, v...)
 }
 
 func appendUint(b []byte, num protowire.Number, v uint64) []byte {

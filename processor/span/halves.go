@@ -12,9 +12,10 @@ import (
 // isHalf reports whether a span is a start, an end or an update.
 func isHalf(s ptrace.Span) bool { return s.StartTimestamp() == 0 || s.EndTimestamp() == 0 }
 
-// found says what there is in a batch beside complete spans.
+// found says what there is in a batch.
 type found struct {
 	halves    bool
+	complete  bool
 	backwards bool // a complete span ends before it starts
 }
 
@@ -26,7 +27,9 @@ func look(td ptrace.Traces) (f found) {
 			for i := range spans.Len() {
 				s := spans.At(i)
 				start, end := s.StartTimestamp(), s.EndTimestamp()
-				f.halves = f.halves || start == 0 || end == 0
+				half := start == 0 || end == 0
+				f.halves = f.halves || half
+				f.complete = f.complete || !half
 				f.backwards = f.backwards || end < start
 			}
 		}
@@ -53,9 +56,13 @@ func straighten(td ptrace.Traces) {
 }
 
 // takeHalves moves the half spans out of td, in their order and with their resources and scopes. What
-// is left of td holds complete spans only.
-func takeHalves(td ptrace.Traces) ptrace.Traces {
+// is left of td holds complete spans only. Where there are none (not mixed), all of it moves at once.
+func takeHalves(td ptrace.Traces, mixed bool) ptrace.Traces {
 	halves := ptrace.NewTraces()
+	if !mixed {
+		td.ResourceSpans().MoveAndAppendTo(halves.ResourceSpans())
+		return halves
+	}
 	td.ResourceSpans().RemoveIf(func(rs ptrace.ResourceSpans) bool {
 		var toResource ptrace.ResourceSpans
 		moved := false

@@ -63,7 +63,7 @@ func (t *traces) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	t.audit.MarkTraces(ctx, td)
 	found := look(td)
 	if found.halves {
-		if err := t.table.TakeHalves(ctx, takeHalves(td)); err != nil {
+		if err := t.table.TakeHalves(ctx, takeHalves(td, found.complete)); err != nil {
 			return err
 		}
 	}
