@@ -86,6 +86,26 @@ func TestGuardAgainstShareOfErrors(t *testing.T) {
 	g.suffers("error_share", func() { g.export(10, 90) })
 }
 
+// By the patterns of config/stages.yaml, in what the BEAM says.
+func TestGuardAgainstPatternsInLogs(t *testing.T) {
+	g := startGuarded(t)
+	says := map[string]string{
+		"undefined_function": "** (UndefinedFunctionError) function Registry.Legacy.lookup/1 is undefined (module Registry.Legacy is not available)",
+		"table_not_found":    "** (ArgumentError) errors were found at the given arguments:\n\n  * 1st argument: the table identifier does not refer to an existing ETS table",
+		"call_timeout":       "** (stop) exited in: GenServer.call(Registry, :list, 5000)\n    ** (EXIT) time out",
+	}
+	g.suffers("log_patterns", func() {
+		for _, text := range says {
+			status, answer := g.agent.Post("/v1/events", "application/json", fmt.Sprintf(`{"name":"crash","severity":"ERROR","body":%q}`, text))
+			require.Equal(g, http.StatusAccepted, status, answer)
+		}
+		g.emit(0, 100) // the share of errors is no trouble
+	})
+	for name := range says {
+		require.Positive(g, g.agent.Metric("otelcol_span_lifecycle_matches", "pattern", name), name)
+	}
+}
+
 // emit sends events by the applications' door, some of which are errors.
 func (g *guarded) emit(errors, others int) {
 	g.Helper()

@@ -43,8 +43,8 @@ func defaultSignals() map[string]SignalConfig {
 			Description: "agents and processes within them that went down in a minute",
 		},
 		"log_patterns": {
-			Metric: "otelcol_event_dedup_in", Labels: map[string]string{"rule": "migration_trouble"}, Stat: "increase", Unit: "{event}",
-			Description: "records that the rule migration_trouble of event_dedup matches: undefined function, table not found, call timeout",
+			Metric: "otelcol_span_lifecycle_matches", Stat: "increase", Unit: "{record}",
+			Description: "log records in which span_lifecycle finds a pattern: undefined function, table not found, call timeout",
 		},
 		"violations": {
 			Metric: "otelcol_foundation_violations", Stat: "increase", Window: time.Hour, Unit: "{record}",

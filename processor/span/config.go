@@ -21,6 +21,9 @@ type Config struct {
 	Flag string `mapstructure:"flag"`
 	// Control is the control extension, where operators watch the enriched logs (`logs tail`); none: nobody can.
 	Control *component.ID `mapstructure:"control"`
+	// Patterns of words in logs, by name, as regular expressions: records of severity ERROR or above, or of none, in
+	// whose body or exception they are found are counted.
+	Patterns map[string]string `mapstructure:"patterns"`
 	// Enforcement, where present, counts and marks records of the users' old code path (foundation.violation).
 	Enforcement configoptional.Optional[enforcement.AuditConfig] `mapstructure:"enforcement"`
 }
@@ -39,5 +42,6 @@ func (c *Config) Validate() error {
 	if c.Flag == "" {
 		return errors.New(`flag: ""; must name a boolean flag`)
 	}
-	return nil
+	_, err := newPatterns(c.Patterns)
+	return err
 }

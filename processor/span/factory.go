@@ -23,7 +23,7 @@ func NewFactory() processor.Factory {
 }
 
 func createTraces(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Traces) (processor.Traces, error) {
-	passed, err := newPassed(set.TelemetrySettings, "traces")
+	passed, err := newPassed(set.TelemetrySettings, "traces", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func createTraces(_ context.Context, set processor.Settings, cfg component.Confi
 }
 
 func createLogs(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {
-	passed, err := newPassed(set.TelemetrySettings, "logs")
+	passed, err := newPassed(set.TelemetrySettings, "logs", cfg.(*Config).Patterns)
 	if err != nil {
 		return nil, err
 	}

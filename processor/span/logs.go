@@ -78,7 +78,7 @@ func (l *logs) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 		sender := l.senderOf(ctx, rl.Resource())
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, record := range sl.LogRecords().All() {
-				seen.log(record)
+				l.passed.log(record, &seen)
 				if enrich {
 					l.table.Enrich(sender, record)
 				}

@@ -21,20 +21,64 @@ import (
 type passed struct {
 	telemetry *metadata.TelemetryBuilder
 	signal    metric.MeasurementOption
+	patterns  []pattern                  // looked for in logs
+	named     []metric.MeasurementOption // the pattern's name, of each
 }
 
-func newPassed(set component.TelemetrySettings, signal string) (*passed, error) {
+func newPassed(set component.TelemetrySettings, signal string, patterns map[string]string) (*passed, error) {
 	telemetry, err := metadata.NewTelemetryBuilder(set)
 	if err != nil {
 		return nil, err
 	}
-	return &passed{telemetry, metric.WithAttributeSet(attribute.NewSet(attribute.String("signal", signal)))}, nil
+	p := &passed{telemetry: telemetry, signal: with("signal", signal)}
+	if p.patterns, err = newPatterns(patterns); err != nil {
+		return nil, err
+	}
+	for _, one := range p.patterns {
+		p.named = append(p.named, with("pattern", one.name))
+	}
+	return p, nil
 }
 
-// begin shows both counters from the start: one that appears with its first error has no rise that an alert could see.
+func with(key, value string) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(attribute.String(key, value)))
+}
+
+// begin shows all counters from the start: one that appears with its first error has no rise that an alert could see.
 func (p *passed) begin(ctx context.Context) {
 	p.telemetry.SpanLifecycleRecords.Add(ctx, 0, p.signal)
 	p.telemetry.SpanLifecycleErrors.Add(ctx, 0, p.signal)
+	for _, name := range p.named {
+		p.telemetry.SpanLifecycleMatches.Add(ctx, 0, name)
+	}
+}
+
+// log counts a record, but not the agent's own events.
+func (p *passed) log(r plog.LogRecord, t *tally) {
+	if strings.HasPrefix(r.EventName(), attr.ControlPrefix) {
+		return
+	}
+	t.records++
+	severity := r.SeverityNumber()
+	if severity >= plog.SeverityNumberError {
+		t.errors++
+	}
+	if severity >= plog.SeverityNumberError || severity == plog.SeverityNumberUnspecified {
+		p.look(r, t)
+	}
+}
+
+// look counts the patterns that are in a record.
+func (p *passed) look(r plog.LogRecord, t *tally) {
+	for i := range p.patterns {
+		if !p.patterns[i].in(r) {
+			continue
+		}
+		if t.matches == nil {
+			t.matches = make([]int64, len(p.patterns))
+		}
+		t.matches[i]++
+	}
 }
 
 // add counts a batch that the next consumer has taken.
@@ -43,20 +87,17 @@ func (p *passed) add(ctx context.Context, t tally) {
 	if t.errors > 0 {
 		p.telemetry.SpanLifecycleErrors.Add(ctx, t.errors, p.signal)
 	}
+	for i, n := range t.matches {
+		if n > 0 {
+			p.telemetry.SpanLifecycleMatches.Add(ctx, n, p.named[i])
+		}
+	}
 }
 
 // tally is what one batch holds.
-type tally struct{ records, errors int64 }
-
-// log counts a record, but not the agent's own events.
-func (t *tally) log(r plog.LogRecord) {
-	if strings.HasPrefix(r.EventName(), attr.ControlPrefix) {
-		return
-	}
-	t.records++
-	if r.SeverityNumber() >= plog.SeverityNumberError {
-		t.errors++
-	}
+type tally struct {
+	records, errors int64
+	matches         []int64 // of each pattern; nil where there are none
 }
 
 // tallyOf counts whole spans, but not those that the agent had to end: they are errors always.

@@ -59,6 +59,36 @@ func TestErrorsAmongLogs(t *testing.T) {
 	requirePassed(t, tel, "logs", 8, 4)
 }
 
+func TestPatterns(t *testing.T) {
+	tel := componenttest.NewTelemetry()
+	cfg := createDefaultConfig().(*Config)
+	cfg.Patterns = map[string]string{"other": "never", "refused": "connection refused"}
+	l, err := NewFactory().CreateLogs(t.Context(), metadatatest.NewSettings(tel), cfg, consumertest.NewNop())
+	require.NoError(t, err)
+	require.NoError(t, l.Start(t.Context(), withTable(t)))
+	ld := plog.NewLogs()
+	records := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+	write := func(severity plog.SeverityNumber, event, body string) plog.LogRecord {
+		r := records.AppendEmpty()
+		r.SetSeverityNumber(severity)
+		r.SetEventName(event)
+		r.Body().SetStr(body)
+		return r
+	}
+	const words = "dial tcp: connection refused"
+	write(plog.SeverityNumberError, "", words)
+	write(plog.SeverityNumberUnspecified, "", words)
+	write(plog.SeverityNumberFatal, "request.failed", "").Attributes().PutStr("exception.message", words)
+	write(plog.SeverityNumberInfo, "", words)                            // told of, not suffered
+	write(plog.SeverityNumberError, "foundation.migration.alert", words) // the agent's own
+	write(plog.SeverityNumberError, "", "another error").Attributes().PutStr("note", words)
+	require.NoError(t, l.ConsumeLogs(t.Context(), ld))
+	metadatatest.AssertEqualSpanLifecycleMatches(t, tel, []metricdata.DataPoint[int64]{
+		{Value: 0, Attributes: attribute.NewSet(attribute.String("pattern", "other"))},
+		{Value: 3, Attributes: attribute.NewSet(attribute.String("pattern", "refused"))},
+	}, metricdatatest.IgnoreTimestamp())
+}
+
 func TestErrorsAmongSpans(t *testing.T) {
 	tel := componenttest.NewTelemetry()
 	to := &next{}

@@ -130,8 +130,11 @@ func TestEveryOption(t *testing.T) {
 	assert.Equal(t, &flags, cfg.Flags)
 	assert.Equal(t, "enrich_my_logs", cfg.Flag)
 	assert.Equal(t, "control", cfg.Control.String())
+	assert.Equal(t, map[string]string{"refused": "connection refused"}, cfg.Patterns)
 	assert.Equal(t, 10, cfg.Enforcement.Get().Offenders)
 	assert.True(t, cfg.Enforcement.Get().RequireAgentID)
+	cfg.Patterns["refused"] = "("
+	assert.ErrorContains(t, cfg.Validate(), `patterns::refused: "("; must be a regular expression`)
 	cfg.Flag = ""
 	assert.ErrorContains(t, cfg.Validate(), "flag")
 }

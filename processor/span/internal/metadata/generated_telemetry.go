@@ -27,6 +27,7 @@ type TelemetryBuilder struct {
 	mu                   sync.Mutex
 	registrations        []metric.Registration
 	SpanLifecycleErrors  metric.Int64Counter
+	SpanLifecycleMatches metric.Int64Counter
 	SpanLifecycleRecords metric.Int64Counter
 }
 
@@ -62,6 +63,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.SpanLifecycleErrors, err = builder.meter.Int64Counter(
 		"otelcol_span_lifecycle_errors",
 		metric.WithDescription("Log records of severity ERROR or above and whole spans of status Error that passed, before any dedup. What the agent itself adds (its events, ends that it forced) is not among them. [Alpha]"),
+		metric.WithUnit("{record}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SpanLifecycleMatches, err = builder.meter.Int64Counter(
+		"otelcol_span_lifecycle_matches",
+		metric.WithDescription("Log records of severity ERROR or above, or of none, in which a pattern of the configuration was found. [Alpha]"),
 		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)

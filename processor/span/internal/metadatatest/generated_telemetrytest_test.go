@@ -20,8 +20,12 @@ func TestSetupTelemetry(t *testing.T) {
 	require.NoError(t, err)
 	defer tb.Shutdown()
 	tb.SpanLifecycleErrors.Add(context.Background(), 1)
+	tb.SpanLifecycleMatches.Add(context.Background(), 1)
 	tb.SpanLifecycleRecords.Add(context.Background(), 1)
 	AssertEqualSpanLifecycleErrors(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualSpanLifecycleMatches(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualSpanLifecycleRecords(t, testTel,
