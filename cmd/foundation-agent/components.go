@@ -27,6 +27,7 @@ import (
 	registry "github.com/foundation-agent/foundation-agent/extension/registry"
 	flags "github.com/foundation-agent/foundation-agent/extension/flags"
 	migration "github.com/foundation-agent/foundation-agent/extension/migration"
+	wirededup "github.com/foundation-agent/foundation-agent/extension/wirededup"
 	memorylimiterprocessor "go.opentelemetry.io/collector/processor/memorylimiterprocessor"
 	transformprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor"
 	filterprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/filterprocessor"
@@ -67,6 +68,7 @@ func components() (otelcol.Factories, error) {
 		registry.NewFactory(),
 		flags.NewFactory(),
 		migration.NewFactory(),
+		wirededup.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -82,6 +84,7 @@ func components() (otelcol.Factories, error) {
 		registry.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
 		flags.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
 		migration.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
+		wirededup.NewFactory().Type(): "github.com/foundation-agent/foundation-agent v0.0.0",
 	})
 
 	factories.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](

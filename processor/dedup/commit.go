@@ -85,6 +85,7 @@ func (p *plan) count(s *shard, r *planned) {
 func (p *plan) addition(r *planned, weight float64) addition {
 	x := p.extra(r)
 	return addition{
+		records:  1,
 		weight:   weight,
 		summary:  r.summary,
 		logCount: x.logCount,
@@ -138,7 +139,7 @@ func (p *plan) commitOne(r *planned, t *table, o outcome) {
 
 // carry leaves weight to what passes next.
 func (p *plan) carry(t *table, st *stratum, weight float64) {
-	a := addition{weight: weight, at: p.now, kept: st.kept, lanes: &lanes{carry: st.key}}
+	a := addition{records: 1, weight: weight, at: p.now, kept: st.kept, lanes: &lanes{carry: st.key}}
 	t.hold(st.key, kindCarry, st.rule, st.rule.maxWait, &a, p.now)
 }
 

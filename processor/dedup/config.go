@@ -46,6 +46,8 @@ type Config struct {
 	Flags *component.ID `mapstructure:"flags"`
 	// Flag is the name of that flag.
 	Flag string `mapstructure:"flag"`
+	// Wire is the wire_dedup extension that takes repeats out of requests before they are decoded.
+	Wire *component.ID `mapstructure:"wire"`
 	// Control is the control extension that shows the table to operators.
 	Control *component.ID `mapstructure:"control"`
 }

@@ -121,9 +121,10 @@ const (
 	aggregateBytes = 56
 )
 
-// addition is one record, or one parcel, as it is added to what an entry holds.
+// addition is one record, records that are alike, or one parcel, as it is added to what an entry holds.
 type addition struct {
 	slot      uint32 // where its entry was when it was planned, 0 where not known
+	records   int64  // that are alike; the weight is of all of them
 	weight    float64
 	logCount  float64 // of a summary, 0 of others
 	summary   bool
@@ -145,7 +146,7 @@ func (h *held) add(a *addition) {
 			h.first = a.firstAt
 		}
 	}
-	h.records++
+	h.records += a.records
 	h.last = max(h.last, a.at)
 	h.weight += a.weight
 	if a.summary {
@@ -159,7 +160,7 @@ func (h *held) add(a *addition) {
 		if a.summary {
 			name, sum, low, high = partOf(m)
 		}
-		h.measure(aggregate{name, sum, low, high, m.whole})
+		h.measure(aggregate{name, sum * float64(a.records), low, high, m.whole})
 	}
 	for _, g := range a.aggregate {
 		h.measure(g)

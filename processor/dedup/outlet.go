@@ -100,7 +100,7 @@ func (o *outlet) takeIn(parcels []*parcel, now int64) {
 			continue
 		}
 		h := one.held
-		a := addition{weight: h.weight, at: h.last, aggregate: h.aggregates, kept: h.kept, lanes: &h.lanes}
+		a := addition{records: 1, weight: h.weight, at: h.last, aggregate: h.aggregates, kept: h.kept, lanes: &h.lanes}
 		if one.kind != kindSample {
 			a.summary, a.logCount, a.firstAt = true, h.logCount(one.led), h.first
 		}
@@ -142,7 +142,7 @@ func (o *outlet) sampleOf(r *rule, released []sample, now int64) []*parcel {
 		siblings[s.lanes.carry]--
 		waiting[s.lanes.carry] -= share
 		one := &parcel{kind: kindSample, rule: r, held: &held{kept: s.kept, lanes: s.lanes}}
-		one.held.add(&addition{weight: s.weight + share, at: now, lanes: &s.lanes})
+		one.held.add(&addition{records: 1, weight: s.weight + share, at: now, lanes: &s.lanes})
 		o.p.table.postSample(one, s.lanes.carry, now)
 		parcels = append(parcels, one)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/foundation-agent/foundation-agent/internal/flag"
 	"github.com/foundation-agent/foundation-agent/internal/host"
 	"github.com/foundation-agent/foundation-agent/internal/operator"
+	"github.com/foundation-agent/foundation-agent/internal/wire"
 	"github.com/foundation-agent/foundation-agent/processor/dedup/internal/metadata"
 )
 
@@ -194,6 +195,9 @@ func (p *dedupProcessor) Start(ctx context.Context, h component.Host) (err error
 	if err := p.register(h); err != nil {
 		return err
 	}
+	if err := p.bindWire(h); err != nil {
+		return err
+	}
 	p.outlet.start()
 	p.started = true
 	return nil
@@ -216,6 +220,22 @@ func (p *dedupProcessor) bindFlag(h component.Host) error {
 	}
 	p.flag = handle
 	p.stops = append(p.stops, handle.OnChange(p.switched))
+	return nil
+}
+
+func (p *dedupProcessor) bindWire(h component.Host) error {
+	if p.cfg.Wire == nil {
+		return nil
+	}
+	sieve, err := host.Extension[wire.Sieve](h, "wire", *p.cfg.Wire)
+	if err != nil {
+		return err
+	}
+	unbind, err := sieve.Bind(p)
+	if err != nil {
+		return fmt.Errorf("wire: %s: %w", p.cfg.Wire, err)
+	}
+	p.stops = append(p.stops, unbind)
 	return nil
 }
 

@@ -49,6 +49,9 @@ func (c *Config) Validate() error {
 	if c.MetadataCardinalityLimit == 0 {
 		refuse("metadata_cardinality_limit: 0 is below the least of 1")
 	}
+	if c.Wire != nil && len(c.MetadataKeys) > 0 {
+		refuse("wire: %s cannot tell tenants apart: it must not be set beside metadata_keys", c.Wire)
+	}
 	seen := map[string]bool{}
 	for _, key := range c.MetadataKeys {
 		if lower := strings.ToLower(key); seen[lower] {

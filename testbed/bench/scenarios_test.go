@@ -43,6 +43,7 @@ var (
 	floor       = contender{name: "empty pipeline", config: "floor"}
 	peerFloor   = contender{name: "empty pipeline, core 0.149", peer: "log_dedup", config: "floor"}
 	eventDedup  = contender{name: "event_dedup", config: "event_dedup"}
+	onTheWire   = contender{name: "event_dedup and wire_dedup", config: "event_dedup_wire"}
 	logDedup    = contender{name: "contrib log_dedup 0.149", peer: "log_dedup", config: "log_dedup"}
 	flagged     = contender{name: "event_dedup with flags", config: "event_dedup_flags"}
 	asShipped   = contender{name: "the agent as shipped"}
@@ -51,7 +52,7 @@ var (
 	tail        = contender{name: "contrib tail_sampling", peer: "traces", config: "tail_sampling"}
 	probability = contender{name: "contrib probabilistic_sampler", peer: "traces", config: "probabilistic_sampler"}
 
-	logContenders = []contender{floor, eventDedup, peerFloor, logDedup}
+	logContenders = []contender{floor, eventDedup, onTheWire, peerFloor, logDedup}
 )
 
 // one is the only source of a scenario.
