@@ -13,10 +13,10 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// starter does, when the agent is run, what needs the resolved configuration: before anything starts it
-// refuses an export to itself and tables beyond the memory limit, and takes the state directories; once all
-// runs it shows the first screen. It is a converter that converts nothing (converters are where the collector shows what it has
-// resolved) and a hook of the collector's log (where it says that it is ready).
+// starter does, when the agent is run, what needs the resolved configuration: before anything starts it refuses an
+// export to itself, tables beyond the memory limit and repeats that nobody would count, and takes the state
+// directories; once all runs it shows the first screen. It is a converter that converts nothing (converters are where
+// the collector shows what it has resolved) and a hook of the collector's log (where it says that it is ready).
 type starter struct {
 	enabled bool
 	out     io.Writer
@@ -40,7 +40,7 @@ func (s *starter) Convert(ctx context.Context, conf *confmap.Conf) error {
 }
 
 func (s *starter) start(ctx context.Context, conf *confmap.Conf) error {
-	if err := errors.Join(refuseLoop(conf), refuseOverCommit(conf)); err != nil {
+	if err := errors.Join(refuseLoop(conf), refuseOverCommit(conf), refuseLostRepeats(conf)); err != nil {
 		return err
 	}
 	for _, dir := range stateDirs(conf) {

@@ -16,13 +16,14 @@ import (
 
 	"github.com/foundation-agent/foundation-agent/internal/attr"
 	"github.com/foundation-agent/foundation-agent/internal/door"
+	"github.com/foundation-agent/foundation-agent/internal/wire"
 )
 
 // The account: for every event name and resource, the weights of what leaves sum to the weights that came in, over
 // random rules, sizes, clocks, evictions, flag flips, restarts and export failures.
 func TestAccountHolds(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		m := newModel(t, rt)
+		m := newModel(t, drawConfig(rt))
 		rt.Repeat(map[string]func(*rapid.T){
 			"send":    m.send,
 			"advance": m.advance,
@@ -36,6 +37,27 @@ func TestAccountHolds(t *testing.T) {
 	})
 }
 
+// The same where repeats are taken out of requests: of one rule that only suppresses, and few events.
+func TestAccountHoldsOverRepeats(t *testing.T) {
+	taken := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		cfg := drawConfig(rt)
+		cfg.Rules = []Rule{dedupRule(time.Second, emitFirstAndSummary)}
+		m := newModel(t, cfg)
+		rt.Repeat(map[string]func(*rapid.T){
+			"one":     m.one,
+			"learn":   m.learn,
+			"repeat":  func(rt *rapid.T) { taken += m.repeat(rt) },
+			"advance": m.advance,
+			"fail":    m.fail,
+			"flip":    func(rt *rapid.T) { m.flag.set(rapid.Bool().Draw(rt, "on")) },
+			"":        m.check,
+		})
+		m.finish(rt)
+	})
+	require.Positive(t, taken)
+}
+
 // model knows what came in.
 type model struct {
 	t       *testing.T
@@ -46,12 +68,12 @@ type model struct {
 	sink    *sink
 	in      map[string]float64
 	refused float64 // weights that the next consumer refused for good
+	repeats []taken
 	setBack bool    // a clock of whole milliseconds that was set back, or stood, may repeat the start of a window
 }
 
-func newModel(t *testing.T, rt *rapid.T) *model {
-	m := &model{t: t, storage: newMemory(), flag: &switchable{on: true}, sink: &sink{}, in: map[string]float64{}}
-	m.cfg = drawConfig(rt)
+func newModel(t *testing.T, cfg *Config) *model {
+	m := &model{t: t, cfg: cfg, storage: newMemory(), flag: &switchable{on: true}, sink: &sink{}, in: map[string]float64{}}
 	m.start(someTime)
 	return m
 }
@@ -129,6 +151,53 @@ func (m *model) send(rt *rapid.T) {
 	for name, weight := range came {
 		m.in[name] += weight
 	}
+}
+
+// taken is a record that may be taken out of requests.
+type taken struct {
+	event wire.Event
+	name  string
+}
+
+// few are the records of which some repeat.
+func few(rt *rapid.T) (one plog.Logs, name string) {
+	one = plog.NewLogs()
+	rl := one.ResourceLogs().AppendEmpty()
+	rl.Resource().Attributes().PutStr("r", "res")
+	lr := rl.ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+	lr.SetEventName(rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "name"))
+	lr.Attributes().PutInt(attr.MeasurementPre+"n", 1)
+	return one, lr.EventName() + "/res"
+}
+
+func (m *model) one(rt *rapid.T) {
+	one, name := few(rt)
+	before := m.refusedHere()
+	if err := m.rig.ConsumeLogs(context.Background(), one); err != nil && !consumererror.IsPermanent(err) {
+		return
+	}
+	m.refused += m.refusedHere() - before
+	m.in[name]++
+}
+
+func (m *model) learn(rt *rapid.T) {
+	one, name := few(rt)
+	if event := m.rig.Learn(one); event != nil && m.rig.Open() && event.Suppressed() > 0 {
+		m.repeats = append(m.repeats, taken{event, name})
+	}
+}
+
+// repeat counts what was taken out, at any time after it was found suppressed: the answer to the rest of its request
+// may take as long, and the key may be gone.
+func (m *model) repeat(rt *rapid.T) int {
+	if len(m.repeats) == 0 {
+		return 0
+	}
+	r := rapid.SampledFrom(m.repeats).Draw(rt, "taken")
+	n := rapid.IntRange(1, 5).Draw(rt, "times")
+	r.event.Count(n)
+	m.in[r.name] += float64(n)
+	return n
 }
 
 func (m *model) draw(rt *rapid.T, lr plog.LogRecord) string {

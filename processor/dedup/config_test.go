@@ -41,6 +41,8 @@ func TestLoadConfig(t *testing.T) {
 	require.Equal(t, &SamplingConfig{Strategy: sampleRandom, Probability: 0.25, Window: defaultWindow, MaxWait: defaultMaxWait}, cfg.Rules[1].Sampling)
 	require.Equal(t, time.Hour, cfg.Rules[1].CallerLimits.Window)
 	require.Equal(t, component.MustNewIDWithName("file_storage", "events"), *cfg.Storage)
+	require.Equal(t, component.MustNewIDWithName("wire_dedup", "grpc"), *load(t, "event_dedup/wire").Wire)
+	cfg.Wire = load(t, "event_dedup/wire").Wire // does not go with metadata_keys
 	requireAllSet(t, "", reflect.ValueOf(*cfg), reflect.ValueOf(*createDefaultConfig().(*Config)))
 }
 
@@ -94,6 +96,10 @@ func TestValidate(t *testing.T) {
 		"sampling::size: 0 is not within 1 and": func(c *Config) { c.Rules[0].Sampling = &SamplingConfig{Strategy: sampleReservoir} },
 		"batch::size: 0 is below the least of 1": func(c *Config) {
 			c.Rules[0].Batch = &BatchConfig{Timeout: time.Second}
+		},
+		"wire: wire_dedup cannot tell tenants apart": func(c *Config) {
+			wire := component.MustNewID("wire_dedup")
+			c.Wire, c.MetadataKeys = &wire, []string{"x-tenant"}
 		},
 		"caller_limits: window (0s)": func(c *Config) { c.Rules[0].Caller, c.Rules[0].CallerLimits = true, CallerLimits{} },
 	} {
