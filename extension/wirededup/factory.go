@@ -16,11 +16,15 @@ func NewFactory() extension.Factory {
 	return extension.NewFactory(metadata.Type, createDefaultConfig, create, metadata.ExtensionStability)
 }
 
-// Config has no options: what repeats, and for how long, event_dedup says.
-type Config struct{}
+// Config says which repeats are taken out; what repeats, and for how long, event_dedup says.
+type Config struct {
+	// Errors takes out repeats of severity ERROR and above too. Processors before event_dedup do not see what is
+	// taken out: span_lifecycle, by whose counts of errors rollouts are guarded, among them.
+	Errors bool `mapstructure:"errors"`
+}
 
 func createDefaultConfig() component.Config { return &Config{} }
 
-func create(_ context.Context, set extension.Settings, _ component.Config) (extension.Extension, error) {
-	return newSieve(set), nil
+func create(_ context.Context, set extension.Settings, cfg component.Config) (extension.Extension, error) {
+	return newSieve(set, cfg.(*Config)), nil
 }

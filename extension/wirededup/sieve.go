@@ -28,6 +28,7 @@ var errBound = errors.New("another event_dedup has named this wire_dedup already
 // sieve is the extension. Safe for concurrent use.
 type sieve struct {
 	set    extension.Settings
+	errors bool
 	start  time.Time
 	memory *memory
 	table  atomic.Pointer[wire.Table] // nil: all requests pass
@@ -38,8 +39,8 @@ type sieve struct {
 	telemetry *metadata.TelemetryBuilder
 }
 
-func newSieve(set extension.Settings) *sieve {
-	return &sieve{set: set, start: time.Now(), memory: newMemory()}
+func newSieve(set extension.Settings, cfg *Config) *sieve {
+	return &sieve{set: set, errors: cfg.Errors, start: time.Now(), memory: newMemory()}
 }
 
 // Start registers the metrics.

@@ -18,6 +18,7 @@ const (
 	fieldScopeLogs    = 2 // of ResourceLogs; 1 is the resource, 3 its schema URL
 	fieldRecord       = 2 // of ScopeLogs; 1 is the scope, 3 its schema URL
 	fieldTime         = 1 // of LogRecord
+	fieldSeverity     = 2
 	fieldTraceID      = 9
 	fieldSpanID       = 10
 	fieldObservedTime = 11
@@ -72,7 +73,7 @@ const maxLearned = 64
 func (s *sieve) sift(request []byte, table wire.Table) ([]byte, *tally) {
 	s.requests.Add(1)
 	t := tallies.Get().(*tally)
-	w := walk{memory: s.memory, tally: t, table: table, now: int64(s.now())}
+	w := walk{memory: s.memory, tally: t, table: table, errors: s.errors, now: int64(s.now())}
 	if !w.messages(request, 0, 0) || len(t.counted) == 0 && len(t.renew) == 0 {
 		t.release()
 		return request, nil
@@ -104,6 +105,7 @@ type walk struct {
 	memory  *memory
 	tally   *tally
 	table   wire.Table
+	errors  bool
 	now     int64
 	learned int
 	around  fingerprint // of tally.around
@@ -167,11 +169,12 @@ func (w *walk) surround(b []byte, level int) bool {
 		b = b[n+size:]
 	}
 	w.tally.around[level-1] = around
-	scratch := append(w.tally.scratch[:0], around...)
+	scratch := w.tally.scratch[:0]
 	if level > 1 {
 		scratch = w.around.appendTo(scratch)
 	}
-	w.tally.scratch, w.around = scratch, w.memory.sum(scratch)
+	w.tally.scratch = append(scratch, around...)
+	w.around = w.memory.sum(w.tally.scratch)
 	return true
 }
 
@@ -198,8 +201,9 @@ func (w *walk) record(b []byte, at cut) bool {
 	return true
 }
 
-// fingerprint of a record in its surroundings, less its times. Plain are the records without a trace: what is
-// around the others, and with it what they gain on their way to the table, is not in the request.
+// fingerprint of a record in its surroundings, less its times. Plain are the records that may be taken out: without
+// a trace, for what is around the others, and with it what they gain on their way to the table, is not in the
+// request; and no errors unless these are wanted.
 func (w *walk) fingerprint(b []byte) (print fingerprint, plain, ok bool) {
 	scratch := w.around.appendTo(w.tally.scratch[:0])
 	from, plain := 0, true
@@ -216,6 +220,9 @@ func (w *walk) fingerprint(b []byte) (print fingerprint, plain, ok bool) {
 		case fieldTime, fieldObservedTime:
 			scratch = append(scratch, b[from:pos]...)
 			from = pos + n + size
+		case fieldSeverity:
+			severity, _ := protowire.ConsumeVarint(b[pos+n:])
+			plain = plain && (w.errors || severity < uint64(plog.SeverityNumberError))
 		case fieldTraceID, fieldSpanID:
 			plain = plain && size == 1 // an empty one
 		}

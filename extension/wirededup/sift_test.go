@@ -22,16 +22,21 @@ import (
 type events map[string]*event
 
 type event struct {
-	loud  bool
-	count int
+	loud, traced bool
+	severity     plog.SeverityNumber
+	count        int
 }
 
 func (events) Open() bool { return true }
 
 func (t events) Learn(one plog.Logs) wire.Event {
-	name := identity(one.ResourceLogs().At(0), one.ResourceLogs().At(0).ScopeLogs().At(0), one.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0))
+	var name string
+	for only := range counts(one) {
+		name = only
+	}
 	if t[name] == nil {
-		t[name] = &event{loud: strings.Contains(name, "loud")}
+		lr := one.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+		t[name] = &event{loud: strings.Contains(name, "loud"), traced: !lr.TraceID().IsEmpty(), severity: lr.SeverityNumber()}
 	}
 	return t[name]
 }
@@ -65,7 +70,7 @@ func counts(ld plog.Logs) map[string]int {
 
 func newTestSieve(t interface{ Helper() }) *sieve {
 	t.Helper()
-	return newSieve(extensiontest.NewNopSettings(metadata.Type))
+	return newSieve(extensiontest.NewNopSettings(metadata.Type), &Config{})
 }
 
 func drawLogs(rt *rapid.T) plog.Logs {
@@ -91,6 +96,7 @@ func drawRecord(rt *rapid.T, lr plog.LogRecord) {
 	lr.SetEventName(rapid.SampledFrom([]string{"loud", "loud.too", "quiet", ""}).Draw(rt, "event"))
 	lr.SetTimestamp(pcommon.Timestamp(rapid.Uint64().Draw(rt, "time")))
 	lr.SetObservedTimestamp(pcommon.Timestamp(rapid.Uint64().Draw(rt, "observed")))
+	lr.SetSeverityNumber(plog.SeverityNumber(rapid.SampledFrom([]int{0, 13, 17, 24}).Draw(rt, "severity")))
 	lr.Body().SetInt(int64(rapid.IntRange(0, 1).Draw(rt, "body")))
 	if rapid.Bool().Draw(rt, "attributed") {
 		lr.Attributes().PutStr("k", rapid.SampledFrom([]string{"x", strings.Repeat("long", 100)}).Draw(rt, "k"))
@@ -100,11 +106,12 @@ func drawRecord(rt *rapid.T, lr plog.LogRecord) {
 	}
 }
 
-// What is left and what is counted are what came, of each record; only what the table suppresses is taken, and
-// nothing that has a trace.
+// What is left and what is counted are what came, of each record; only what the table suppresses is taken, nothing
+// that has a trace, and no error where they are not wanted.
 func TestSiftKeepsAccount(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s, table := newTestSieve(t), events{}
+		s.errors = rapid.Bool().Draw(rt, "errors")
 		came, left := map[string]int{}, map[string]int{}
 		for range rapid.IntRange(1, 6).Draw(rt, "requests") {
 			ld := drawLogs(rt)
@@ -129,7 +136,7 @@ func TestSiftKeepsAccount(t *testing.T) {
 			}
 		}
 		for name, e := range table {
-			require.True(rt, e.count == 0 || e.loud, name)
+			require.True(rt, e.count == 0 || e.loud && !e.traced && (s.errors || e.severity < plog.SeverityNumberError), name)
 			if e.count > 0 {
 				left[name] += e.count
 			}

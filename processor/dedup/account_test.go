@@ -69,7 +69,7 @@ type model struct {
 	in      map[string]float64
 	refused float64 // weights that the next consumer refused for good
 	repeats []taken
-	setBack bool    // a clock of whole milliseconds that was set back, or stood, may repeat the start of a window
+	setBack bool // a clock of whole milliseconds that was set back, or stood, may repeat the start of a window
 }
 
 func newModel(t *testing.T, cfg *Config) *model {

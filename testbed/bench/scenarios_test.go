@@ -41,6 +41,7 @@ func (s scenario) besides(t *testing.T, l *life) (end func()) {
 
 var (
 	floor       = contender{name: "empty pipeline", config: "floor"}
+	stored      = contender{name: "event_dedup, stored", config: "event_dedup_stored"}
 	peerFloor   = contender{name: "empty pipeline, core 0.149", peer: "log_dedup", config: "floor"}
 	eventDedup  = contender{name: "event_dedup", config: "event_dedup"}
 	onTheWire   = contender{name: "event_dedup and wire_dedup", config: "event_dedup_wire"}
@@ -52,7 +53,7 @@ var (
 	tail        = contender{name: "contrib tail_sampling", peer: "traces", config: "tail_sampling"}
 	probability = contender{name: "contrib probabilistic_sampler", peer: "traces", config: "probabilistic_sampler"}
 
-	logContenders = []contender{floor, eventDedup, onTheWire, peerFloor, logDedup}
+	logContenders = []contender{floor, eventDedup, onTheWire, stored, peerFloor, logDedup}
 )
 
 // one is the only source of a scenario.
