@@ -34,6 +34,7 @@ type Mutation struct {
 	Remote string        `json:"remote,omitempty"` // over TCP, where the authenticator let it in
 	Author string        `json:"author,omitempty"` // claimed
 	Reason string        `json:"reason,omitempty"` // claimed
+	Change string        `json:"change,omitempty"` // one of those that the call made
 	Status int           `json:"status"`           // of the answer
 	Took   time.Duration `json:"took_ns"`
 }
@@ -70,22 +71,30 @@ func (a *audit) wrap(pattern string, next http.Handler) http.Handler {
 }
 
 func mutationOf(r *http.Request, pattern string, status int, start time.Time) Mutation {
-	caller := operator.CallerOf(r)
-	m := Mutation{
-		At:     start,
-		Call:   pattern,
-		Path:   r.URL.Path,
-		Author: caller.Name,
-		Reason: caller.Reason,
-		Status: status,
-		Took:   time.Since(start),
-	}
-	if caller.Local {
-		m.UID, m.PID = &caller.Peer.UID, caller.Peer.PID
-	} else {
+	m := mutationBy(operator.CallerOf(r))
+	m.At, m.Call, m.Path, m.Status, m.Took = start, pattern, r.URL.Path, status, time.Since(start)
+	if m.UID == nil {
 		m.Remote = r.RemoteAddr
 	}
 	return m
+}
+
+func mutationBy(caller operator.Caller) Mutation {
+	m := Mutation{Author: caller.Name, Reason: caller.Reason}
+	if caller.Local {
+		m.UID, m.PID = &caller.Peer.UID, caller.Peer.PID
+	}
+	return m
+}
+
+// changes records what a restore has changed in a table, one by one, where the table tells.
+func (a *audit) changes(by operator.Caller, result operator.TableResult) {
+	for _, change := range result.Changes {
+		m := mutationBy(by)
+		m.At, m.Call, m.Path, m.Status = time.Now(), restoreCall, restorePath, http.StatusOK
+		m.Change = result.Table + ": " + change
+		a.record(m)
+	}
 }
 
 func (a *audit) record(m Mutation) {
@@ -104,9 +113,15 @@ func (a *audit) record(m Mutation) {
 		zap.Int32("pid", m.PID), zap.String("author", m.Author), zap.String("reason", m.Reason),
 		zap.Int("status", m.Status), zap.Duration("took", m.Took),
 	}
+	if m.Change != "" {
+		fields = append(fields, zap.String("change", m.Change))
+	}
 	attributes := map[string]any{
 		"foundation.control.call": m.Call, "url.path": m.Path, "http.response.status_code": int64(m.Status),
 		"foundation.control.author": m.Author, "foundation.control.reason": m.Reason,
+	}
+	if m.Change != "" {
+		attributes["foundation.control.change"] = m.Change
 	}
 	if m.UID != nil {
 		fields = append(fields, zap.Uint32("uid", *m.UID))

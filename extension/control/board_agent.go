@@ -104,8 +104,12 @@ func auditPart(_ context.Context, b *board) (page.Section, bool, error) {
 		if m.Status >= 400 {
 			answer.State = page.Warn
 		}
-		method, _, _ := strings.Cut(m.Call, " ")
-		row := page.Text(clock(m.At), method+" "+m.Path, author(m), m.Reason)
+		what := m.Change
+		if what == "" {
+			method, _, _ := strings.Cut(m.Call, " ")
+			what = method + " " + m.Path
+		}
+		row := page.Text(clock(m.At), what, author(m), m.Reason)
 		table.Rows = append(table.Rows, append(row, answer))
 	}
 	return page.Section{ID: "audit", Title: "What operators did", Tables: []page.Table{table}}, false, nil

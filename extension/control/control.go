@@ -60,7 +60,8 @@ func newControl(set extension.Settings, cfg *Config) (*control, error) {
 	registry := newRegistry(set.Logger)
 	metrics := newOwnMetrics()
 	sampler := newSampler(registry, metrics, set.Logger)
-	tables := newTables(cfg, registry, set.BuildInfo.Version)
+	audit := newAudit(cfg.AuditEntries, set.Logger, telemetry, events)
+	tables := newTables(cfg, registry, audit, set.BuildInfo.Version)
 	return &control{
 		set:       set,
 		cfg:       cfg,
@@ -70,7 +71,7 @@ func newControl(set extension.Settings, cfg *Config) (*control, error) {
 		checks:    newChecks(cfg.CheckTimeout, registry, set.BuildInfo, metrics, sampler),
 		metrics:   metrics,
 		sampler:   sampler,
-		audit:     newAudit(cfg.AuditEntries, set.Logger, telemetry, events),
+		audit:     audit,
 		health:    newHealth(),
 		events:    events,
 		telemetry: telemetry,

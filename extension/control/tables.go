@@ -20,27 +20,34 @@ import (
 // paramTable names the tables that a call is about; it may be given several times.
 const paramTable = "table"
 
+// The call that restores.
+const (
+	restorePath = "/v1/tables/restore"
+	restoreCall = "POST " + restorePath
+)
+
 // tables serves /v1/tables.
 type tables struct {
 	registry *registry
 	version  string // of the agent
 	spool    string // directory of temporary files, the agent's own
 	intents  intents
+	audit    *audit
 	limit    int64 // bytes that a restored backup may unpack to
 
 	restoring sync.Mutex // held while a restore is under way: one at a time
 }
 
-func newTables(cfg *Config, registry *registry, version string) *tables {
+func newTables(cfg *Config, registry *registry, audit *audit, version string) *tables {
 	dir := filepath.Dir(cfg.Socket.Path)
-	return &tables{registry: registry, version: version, spool: dir, intents: intents{dir}, limit: cfg.MaxRestoreBytes}
+	return &tables{registry: registry, version: version, spool: dir, intents: intents{dir}, audit: audit, limit: cfg.MaxRestoreBytes}
 }
 
 func (t *tables) routes() []operator.Route {
 	return []operator.Route{
 		{Pattern: "GET /v1/tables", Handler: t.serveList},
 		{Pattern: "POST /v1/tables/backup", Handler: t.serveBackup},
-		{Pattern: "POST /v1/tables/restore", Handler: t.serveRestore},
+		{Pattern: restoreCall, Handler: t.serveRestore},
 		{Pattern: "POST /v1/tables/rebuild", Handler: t.serveEach(rebuild)},
 		{Pattern: "POST /v1/tables/cleanup", Handler: t.serveEach(cleanup)},
 		{Pattern: "POST /v1/tables/ensure", Handler: t.serveEach(ensure)},

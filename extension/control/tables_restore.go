@@ -49,6 +49,9 @@ func (t *tables) serveRestore(w http.ResponseWriter, r *http.Request) {
 		door.WriteError(w, http.StatusInternalServerError, door.Error{Code: "restore_failed", Message: err.Error()})
 		return
 	}
+	for _, result := range results {
+		t.audit.changes(by, result)
+	}
 	door.WriteJSON(w, http.StatusOK, map[string][]operator.TableResult{"results": results})
 }
 
@@ -117,7 +120,11 @@ func applyAll(ready []prepared) ([]operator.TableResult, error) {
 			}
 			return nil, fmt.Errorf("nothing was restored: %w", err)
 		}
-		results = append(results, operator.TableResult{Table: p.table.Name(), Entries: entries, Took: time.Since(start)})
+		result := operator.TableResult{Table: p.table.Name(), Entries: entries, Took: time.Since(start)}
+		if p.Changes != nil {
+			result.Changes = p.Changes()
+		}
+		results = append(results, result)
 	}
 	return results, nil
 }

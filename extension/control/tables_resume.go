@@ -43,27 +43,32 @@ func (r *resumption) complete(table operator.Table) {
 	if r.intent == nil || !isBackuper(table) || !slices.Contains(r.intent.Tables, table.Name()) {
 		return
 	}
-	entries, err := r.takeIn(table)
+	result, err := r.takeIn(table)
 	if err != nil {
 		r.logger.Error("A restore that was cut short cannot be completed", zap.String("table", table.Name()), zap.Error(err))
 		return
 	}
 	r.intent.Tables = slices.DeleteFunc(r.intent.Tables, func(name string) bool { return name == table.Name() })
-	r.logger.Info("A restore that was cut short is complete", zap.String("table", table.Name()), zap.Int64("entries", entries))
+	r.logger.Info("A restore that was cut short is complete", zap.String("table", table.Name()), zap.Int64("entries", result.Entries))
+	r.tables.audit.changes(r.intent.By, result)
 }
 
-func (r *resumption) takeIn(table operator.Table) (entries int64, err error) {
+func (r *resumption) takeIn(table operator.Table) (operator.TableResult, error) {
 	file, err := r.tables.intents.staged()
 	if err != nil {
-		return 0, err
+		return operator.TableResult{}, err
 	}
 	defer file.Close()
 	ctx := operator.WithCaller(context.Background(), r.intent.By)
 	ready, err := r.tables.prepare(ctx, file, []operator.Table{table}, true)
 	if err != nil {
-		return 0, err
+		return operator.TableResult{}, err
 	}
-	return ready[0].Apply()
+	results, err := applyAll(ready)
+	if err != nil {
+		return operator.TableResult{}, err
+	}
+	return results[0], nil
 }
 
 // end is when every table is registered. A restore of which a part could not be completed is the operator's from

@@ -17,7 +17,8 @@ const (
 	causeOverride    = "override"
 	causeDefinitions = "definitions"
 	causeEmergency   = "emergency_rollback"
-	causeTime        = "time" // a rule reads the time
+	causeRestore     = "restore" // of a backup
+	causeTime        = "time"    // a rule reads the time
 )
 
 // edit says what to change in a state. A nil override takes the present one away.

@@ -5,7 +5,6 @@ package flags
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -188,11 +187,7 @@ func (s *store) write() error {
 }
 
 func (s *store) writeState(n *state) error {
-	overrides := n.overrides
-	if overrides == nil {
-		overrides = map[string]override{}
-	}
-	raw, err := json.Marshal(stored{Format: storeFormat, Overrides: overrides})
+	raw, err := encodeOverrides(n.overrides)
 	if err != nil {
 		return err
 	}

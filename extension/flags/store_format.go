@@ -22,6 +22,13 @@ func (e *newerFormatError) Error() string {
 	return fmt.Sprintf("stored overrides have format %d, this agent reads %d: they are left alone and changes are not stored", e.format, storeFormat)
 }
 
+func encodeOverrides(overrides map[string]override) ([]byte, error) {
+	if overrides == nil {
+		overrides = map[string]override{}
+	}
+	return json.Marshal(stored{Format: storeFormat, Overrides: overrides})
+}
+
 func decodeOverrides(raw []byte) (map[string]override, error) {
 	var format struct {
 		Format int `json:"format"`

@@ -87,6 +87,8 @@ type Restoration struct {
 	Apply func() (entries int64, err error)
 	// Undo takes out again what Apply has brought in, whether that failed or not: another table may have.
 	Undo func() error
+	// Changes, where set, are what Apply has changed and the audit tells one by one: "flag x: off -> on".
+	Changes func() []string
 }
 
 // Rebuilder is a table whose indices can be made anew from its entries.

@@ -82,6 +82,7 @@ type TableResult struct {
 	Table   string        `json:"table"`
 	Entries int64         `json:"entries"` // in the table afterwards; removed ones, for cleanup
 	Took    time.Duration `json:"took_ns"`
+	Changes []string      `json:"changes,omitempty"` // what a restore changed that the audit tells one by one
 	Error   string        `json:"error,omitempty"`
 }
 

@@ -93,8 +93,15 @@ func tablesMend(o *options, verb, short string) *cobra.Command {
 
 func printTableResults(w io.Writer, v struct{ Results []operator.TableResult }) {
 	rows := make([][]any, 0, len(v.Results))
+	var changes [][]any
 	for _, r := range v.Results {
 		rows = append(rows, []any{r.Table, r.Entries, r.Took.Round(time.Microsecond)})
+		for _, change := range r.Changes {
+			changes = append(changes, []any{r.Table, change})
+		}
 	}
 	printTable(w, []string{"TABLE", "ENTRIES", "TOOK"}, rows)
+	if len(changes) > 0 {
+		printTable(w, []string{"TABLE", "CHANGED"}, changes)
+	}
 }
