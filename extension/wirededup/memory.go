@@ -1,5 +1,5 @@
 // This file remembers records by their fingerprints: once, to know one that comes again, and then what event it is.
-// Both are tables of fixed size in which the latest takes the place: what is forgotten is decoded, no more.
+// Both are tables of fixed size in which the latest takes the place of another: what is forgotten is decoded, no more.
 
 package wirededup
 
@@ -20,6 +20,7 @@ func (f fingerprint) appendTo(b []byte) []byte {
 }
 
 const (
+	ways       = 4
 	knownSlots = 1 << 14 // 128 KiB, and about 150 bytes for each that is taken
 	seenSlots  = 1 << 16 // 512 KiB
 )
@@ -56,15 +57,33 @@ func (m *memory) sum(b []byte) fingerprint {
 	return fingerprint{maphash.Bytes(m.seeds[0], b), maphash.Bytes(m.seeds[1], b)}
 }
 
+// set returns the few slots that a record may be in: with one alone, of a thousand records sixty would take turns.
+func (m *memory) set(f fingerprint) []atomic.Pointer[known] {
+	at := f[0] % (knownSlots / ways) * ways
+	return m.known[at : at+ways]
+}
+
 // find returns what is known of a record, nil if nothing.
 func (m *memory) find(f fingerprint) *known {
-	if k := m.known[f[0]%knownSlots].Load(); k != nil && k.print == f {
-		return k
+	set := m.set(f)
+	for i := range set {
+		if k := set[i].Load(); k != nil && k.print == f {
+			return k
+		}
 	}
 	return nil
 }
 
-func (m *memory) learn(k *known) { m.known[k.print[0]%knownSlots].Store(k) }
+// learn puts k into a free slot, or in the place of another.
+func (m *memory) learn(k *known) {
+	set := m.set(k.print)
+	for i := range set {
+		if set[i].CompareAndSwap(nil, k) {
+			return
+		}
+	}
+	set[k.print[1]%ways].Store(k)
+}
 
 // again notes a record, and reports whether it was noted before.
 func (m *memory) again(f fingerprint) bool {

@@ -236,9 +236,9 @@ func (w *walk) fingerprint(b []byte) (print fingerprint, plain, ok bool) {
 // learn asks the table what event a record is.
 func (w *walk) learn(print fingerprint, record []byte) {
 	around := &w.tally.around
-	scope := protowire.AppendBytes(protowire.AppendTag(around[1][:len(around[1]):len(around[1])], fieldRecord, protowire.BytesType), record)
-	resource := protowire.AppendBytes(protowire.AppendTag(around[0][:len(around[0]):len(around[0])], fieldScopeLogs, protowire.BytesType), scope)
-	one, err := (&plog.ProtoUnmarshaler{}).UnmarshalLogs(protowire.AppendBytes(protowire.AppendTag(nil, fieldResourceLogs, protowire.BytesType), resource))
+	scope := appendMessage(around[1][:len(around[1]):len(around[1])], fieldRecord, record)
+	resource := appendMessage(around[0][:len(around[0]):len(around[0])], fieldScopeLogs, scope)
+	one, err := (&plog.ProtoUnmarshaler{}).UnmarshalLogs(appendMessage(nil, fieldResourceLogs, resource))
 	if err != nil {
 		return // the decoder will say so
 	}
@@ -247,6 +247,10 @@ func (w *walk) learn(print fingerprint, record []byte) {
 	if k.event != nil {
 		w.tally.renew = append(w.tally.renew, k)
 	}
+}
+
+func appendMessage(b []byte, num protowire.Number, message []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(b, num, protowire.BytesType), message)
 }
 
 // rest is a message of a level without the records that are cut. cuts are those that are left.
