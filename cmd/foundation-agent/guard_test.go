@@ -55,6 +55,14 @@ func (g *guarded) call(socket, method, path, body string) string {
 	return string(answer)
 }
 
+// command is one of the operators' commands.
+func (g *guarded) command(args ...string) *exec.Cmd {
+	g.Helper()
+	cmd := exec.Command(agenttest.Binary(g), args...)
+	cmd.Env = append(os.Environ(), "FOUNDATION_STATE_DIR="+g.agent.StateDir)
+	return cmd
+}
+
 // until waits until the migration is so.
 func (g *guarded) until(what string, so func(operator.MigrationStatus) bool) (s operator.MigrationStatus) {
 	g.Helper()
@@ -118,9 +126,7 @@ func (g *guarded) requireRolledBack(criterion string) {
 		require.Equal(g, name == "enable_migration_monitoring", on, name)
 	}
 
-	command := exec.Command(agenttest.Binary(g), "migrate", "history", "--output", "json")
-	command.Env = append(os.Environ(), "FOUNDATION_STATE_DIR="+g.agent.StateDir)
-	out, err := command.Output()
+	out, err := g.command("migrate", "history", "--output", "json").Output()
 	require.NoError(g, err)
 	var history operator.MigrationHistory
 	require.NoError(g, json.Unmarshal(out, &history))

@@ -29,6 +29,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/foundation-agent/foundation-agent/cmd/foundation-agent/commands"
 	"github.com/foundation-agent/foundation-agent/internal/agenttest"
 	"github.com/foundation-agent/foundation-agent/internal/operator"
 )
@@ -77,6 +78,12 @@ func TestGuardAgainstRisingErrors(t *testing.T) {
 			g := startGuarded(t)
 			g.baseline(func() { send(g, 5, 500) })
 			g.suffers("error_rate", func() { send(g, 50, 5000) })
+
+			verify := g.command("migrate", "verify")
+			out, err := verify.CombinedOutput()
+			require.Error(g, err)
+			require.Equal(g, commands.ExitUnhealthy, verify.ProcessState.ExitCode(), "%s", out)
+			require.Contains(g, string(out), "PROBLEM: against baseline before: errors was ")
 		})
 	}
 }

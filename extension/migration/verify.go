@@ -78,9 +78,31 @@ func (m *migration) verify(ctx context.Context) (operator.Verification, error) {
 			return v, err
 		}
 		v.Baseline = &comparison
+		v.Problems = append(v.Problems, m.watch.criteria.worse(comparison, m.cfg.Baseline.MinSamples)...)
 	}
 	v.OK = len(v.Problems) == 0
 	return v, nil
+}
+
+// worse says which thresholds against the baseline do not hold of the mean of what it is compared with, whatever
+// stage they guard. What has too few samples on either side is not compared.
+func (all criteria) worse(comparison operator.BaselineComparison, minSamples int) []string {
+	rows := map[string]operator.BaselineDiff{}
+	for _, row := range comparison.Rows {
+		rows[row.Signal] = row
+	}
+	var problems []string
+	for _, c := range all {
+		row := rows[c.cfg.Signal]
+		if !c.threshold.Relative() || row.A == nil || row.B == nil || min(row.A.Samples, row.B.Samples) < minSamples {
+			continue
+		}
+		if limit := c.threshold.Limit(row.A.Mean); !c.threshold.Holds(row.B.Mean, limit) {
+			problems = append(problems, fmt.Sprintf("against baseline %s: %s was %.6g %s on average in the last hour, the limit is %.6g (%s)",
+				comparison.A, row.Signal, row.B.Mean, row.Unit, limit, c.threshold))
+		}
+	}
+	return problems
 }
 
 func failedSteps(steps []operator.CheckStep) string {

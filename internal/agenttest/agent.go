@@ -66,8 +66,8 @@ type Agent struct {
 	health  string
 	metrics string
 	// OTLP is host:port of the OTLP/gRPC receiver, OTLPHTTP that of OTLP/HTTP, Door that of the applications'
-	// door on TCP, of the default configuration.
-	OTLP, OTLPHTTP, Door string
+	// door on TCP, StatusPage that of the status page, of the default configuration.
+	OTLP, OTLPHTTP, Door, StatusPage string
 	// StateDir is FOUNDATION_STATE_DIR: pass it to the next life to restart where this one ended.
 	StateDir string
 }
@@ -111,7 +111,9 @@ func Launch(t testing.TB, o Options) *Agent {
 		OTLP:     fmt.Sprintf("127.0.0.1:%d", FreePort(t)),
 		OTLPHTTP: fmt.Sprintf("127.0.0.1:%d", FreePort(t)),
 		Door:     fmt.Sprintf("127.0.0.1:%d", FreePort(t)),
-		StateDir: o.StateDir,
+
+		StatusPage: fmt.Sprintf("127.0.0.1:%d", FreePort(t)),
+		StateDir:   o.StateDir,
 	}
 	args := append(a.configArgs(o), o.Args...)
 	if o.Binary == "" {
@@ -167,8 +169,8 @@ receivers:
   otlp: {protocols: {grpc: {endpoint: %q}, http: {endpoint: %q}}}
   foundation: {http: {endpoint: %q}}
 extensions:
-  control: {status_page: {endpoint: "127.0.0.1:%d"}}
-`, a.OTLP, a.OTLPHTTP, a.Door, FreePort(a.t))
+  control: {status_page: {endpoint: %q}}
+`, a.OTLP, a.OTLPHTTP, a.Door, a.StatusPage)
 	return append(args, "--config", a.file(doors), "--config", a.file(ports))
 }
 

@@ -249,7 +249,8 @@ func migrateVerify(o *options) *cobra.Command {
 		Use:   "verify",
 		Short: "Check the whole: diagnostics, violations, criteria, and now against the baseline",
 		Long: "Check the whole: every component's self-check, records of the old code path (and who sends them), the " +
-			"criteria of the stage, and now against the baseline. Exits with 6 when something is not well.",
+			"criteria of the stage, and the last hour against the baseline: every threshold of that kind (+20 %) must " +
+			"hold of the mean. Exits with 6 when something is not well.",
 		Example: "  foundation-agent migrate verify",
 		Args:    usage(cobra.NoArgs),
 	}
@@ -285,9 +286,11 @@ func printVerification(w io.Writer, v operator.Verification) {
 	if len(rows) > 0 {
 		printTable(w, []string{"SENDER", "KIND", "RECORDS", "LAST"}, rows)
 	}
+	fmt.Fprintln(w)
 	if v.Baseline != nil {
-		fmt.Fprintln(w)
 		printComparison(w, *v.Baseline)
+	} else {
+		fmt.Fprintln(w, "Compared with no baseline: none is complete (foundation-agent baseline collect).")
 	}
 	fmt.Fprintln(w)
 	if v.OK {
