@@ -4,31 +4,23 @@ package control
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
 	"go.opentelemetry.io/collector/extension/extensioncapabilities"
 
+	"github.com/foundation-agent/foundation-agent/internal/exposition"
 	"github.com/foundation-agent/foundation-agent/internal/operator"
 	"github.com/foundation-agent/foundation-agent/internal/selfmetrics"
 )
 
-const (
-	scrapeTimeout = 2 * time.Second
-	maxExposition = 32 << 20
-)
+const scrapeTimeout = 2 * time.Second
 
-// flowMetrics are the collector's counters that tell what comes in and what leaves, less the suffixes
-// that depend on the reader's configuration.
+// flowMetrics are the collector's counters that tell what comes in and what leaves.
 var flowMetrics = map[string]string{
 	"logs_in":   "otelcol_receiver_accepted_log_records",
 	"logs_out":  "otelcol_exporter_sent_log_records",
@@ -36,86 +28,44 @@ var flowMetrics = map[string]string{
 	"spans_out": "otelcol_exporter_sent_spans",
 }
 
-var errEndpointUnknown = errors.New("where the agent's own metrics are is not known yet")
-
 // ownMetrics scrapes the agent itself. Safe for concurrent use.
 type ownMetrics struct {
-	url    atomic.Pointer[string]
-	client *http.Client
+	location selfmetrics.Location
+	scraper  exposition.Scraper
 }
 
 func newOwnMetrics() *ownMetrics {
-	return &ownMetrics{client: &http.Client{Timeout: scrapeTimeout, Transport: &http.Transport{}}}
+	m := &ownMetrics{}
+	m.scraper = exposition.Scraper{URL: m.location.URL, Client: &http.Client{Timeout: scrapeTimeout, Transport: &http.Transport{}}}
+	return m
 }
 
 var _ extensioncapabilities.ConfigSnapshotWatcher = (*control)(nil)
 
 // NotifyConfigSnapshot tells where the agent's own metrics are.
 func (c *control) NotifyConfigSnapshot(_ context.Context, snapshot extensioncapabilities.ConfigSnapshot) error {
-	url, err := selfmetrics.Endpoint(snapshot.Effective().ToStringMap())
-	if err == nil {
-		c.metrics.url.Store(&url)
-	} else {
+	if err := c.metrics.location.Tell(snapshot.Effective().ToStringMap()); err != nil {
 		c.set.Logger.Warn("No rates on the status page: " + err.Error())
 	}
 	return nil
 }
 
-// scrape reads every family of metrics.
-func (m *ownMetrics) scrape(ctx context.Context) ([]*dto.MetricFamily, error) {
-	url := m.url.Load()
-	if url == nil {
-		return nil, errEndpointUnknown
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, *url, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Accept", string(expfmt.NewFormat(expfmt.TypeTextPlain)))
-	resp, err := m.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answered %s", *url, resp.Status)
-	}
-	decoder := expfmt.NewDecoder(io.LimitReader(resp.Body, maxExposition), expfmt.ResponseFormat(resp.Header))
-	var families []*dto.MetricFamily
-	for {
-		family := &dto.MetricFamily{}
-		if err := decoder.Decode(family); errors.Is(err, io.EOF) {
-			return families, nil
-		} else if err != nil {
-			return nil, err
-		}
-		families = append(families, family)
-	}
-}
-
 // flows returns the totals of what came in and what left.
 func (m *ownMetrics) flows(ctx context.Context) (map[string]float64, error) {
-	families, err := m.scrape(ctx)
+	families, err := m.scraper.Scrape(ctx)
 	if err != nil {
 		return nil, err
 	}
 	totals := map[string]float64{}
 	for flow, name := range flowMetrics {
-		totals[flow] = 0 // a counter that has counted nothing is not exposed
-		for _, family := range families {
-			if strings.HasPrefix(family.GetName(), name) {
-				for _, metric := range family.GetMetric() {
-					totals[flow] += metric.GetCounter().GetValue()
-				}
-			}
-		}
+		totals[flow] = families.Sum(name) // a counter that has counted nothing is not exposed
 	}
 	return totals, nil
 }
 
 // distributions returns the histograms of durations that have counted anything.
 func (m *ownMetrics) distributions(ctx context.Context) []operator.Distribution {
-	families, err := m.scrape(ctx)
+	families, err := m.scraper.Scrape(ctx)
 	if err != nil {
 		return nil // pictures are left out; the checks stand without them
 	}
@@ -158,4 +108,4 @@ func distribution(family *dto.MetricFamily) operator.Distribution {
 	return d
 }
 
-func (m *ownMetrics) close() { m.client.CloseIdleConnections() }
+func (m *ownMetrics) close() { m.scraper.Client.CloseIdleConnections() }

@@ -8,43 +8,23 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync/atomic"
 
 	"go.opentelemetry.io/collector/extension/extensioncapabilities"
 
 	"github.com/foundation-agent/foundation-agent/internal/selfmetrics"
 )
 
-// selfEndpoint is where the agent exposes its own metrics. It is known once the collector has told its
-// configuration, which is after the extensions have started.
+// selfEndpoint is where the agent exposes its own metrics.
 type selfEndpoint struct {
-	url  atomic.Pointer[string]
-	err  atomic.Pointer[error]
-	told chan struct{} // holds a token once the configuration has been told
-}
-
-var errNotToldYet = errors.New("the agent is still starting: where its own metrics are is not known yet")
-
-func (s *selfEndpoint) URL() (string, error) {
-	if url := s.url.Load(); url != nil {
-		return *url, nil
-	}
-	if err := s.err.Load(); err != nil {
-		return "", *err
-	}
-	return "", errNotToldYet
+	location selfmetrics.Location
+	told     chan struct{} // holds a token once the location has been told
 }
 
 var _ extensioncapabilities.ConfigSnapshotWatcher = (*migration)(nil)
 
 // NotifyConfigSnapshot implements extensioncapabilities.ConfigSnapshotWatcher.
 func (m *migration) NotifyConfigSnapshot(_ context.Context, snapshot extensioncapabilities.ConfigSnapshot) error {
-	url, err := selfmetrics.Endpoint(snapshot.Effective().ToStringMap())
-	if err != nil { // a rollout whose signals come from elsewhere needs no endpoint here
-		m.self.err.Store(&err)
-	} else {
-		m.self.url.Store(&url)
-	}
+	_ = m.self.location.Tell(snapshot.Effective().ToStringMap()) // a rollout whose signals come from elsewhere needs none
 	m.self.told <- struct{}{}
 	return nil
 }

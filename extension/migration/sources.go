@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/config/confighttp"
 
 	"github.com/foundation-agent/foundation-agent/extension/migration/internal/signal"
+	"github.com/foundation-agent/foundation-agent/internal/exposition"
 )
 
 // sampleTimeout bounds one sample of a source, however long the interval.
@@ -54,9 +55,9 @@ func (m *migration) addSource(ctx context.Context, h component.Host, cfg *signal
 		cfg.Queriers[name], err = signal.NewQuerier(source.Endpoint, client)
 		return err
 	case source.Endpoint == "":
-		url = m.self.URL
+		url = m.self.location.URL
 	}
-	cfg.Readers[name] = &signal.Scraper{URL: url, Client: client}
+	cfg.Readers[name] = &exposition.Scraper{URL: url, Client: client}
 	return nil
 }
 

@@ -1,5 +1,5 @@
-// Package selfmetrics finds and reads the agent's own Prometheus endpoint, so that what the agent
-// tells of itself are the numbers that a user scrapes.
+// Package selfmetrics finds the agent's own Prometheus endpoint, so that what the agent tells of itself are the
+// numbers that a user scrapes.
 package selfmetrics
 
 import (

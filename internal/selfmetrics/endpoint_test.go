@@ -29,3 +29,17 @@ func TestEndpoint(t *testing.T) {
 		require.ErrorIs(t, err, want)
 	}
 }
+
+func TestLocation(t *testing.T) {
+	var l Location
+	_, err := l.URL()
+	require.ErrorIs(t, err, ErrNotToldYet)
+	require.NoError(t, l.Tell(map[string]any{}))
+	url, err := l.URL()
+	require.NoError(t, err)
+	require.Equal(t, defaultEndpoint, url)
+	off := map[string]any{"service": map[string]any{"telemetry": map[string]any{"metrics": map[string]any{"level": "none"}}}}
+	require.ErrorIs(t, l.Tell(off), ErrOff)
+	_, err = l.URL()
+	require.ErrorIs(t, err, ErrOff)
+}

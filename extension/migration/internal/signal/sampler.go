@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/foundation-agent/foundation-agent/extension/migration/internal/guard"
+	"github.com/foundation-agent/foundation-agent/internal/exposition"
 )
 
 // Sample is what all signals were at one moment.
@@ -26,7 +27,7 @@ type Sample struct {
 
 // Reader reads a source that gives all its metrics at once. Safe for concurrent use.
 type Reader interface {
-	Scrape(ctx context.Context) (Families, error)
+	Scrape(ctx context.Context) (exposition.Families, error)
 }
 
 // Config of a Sampler.
@@ -66,7 +67,7 @@ func (s *Sampler) Restart() {
 // answers are what the sources said.
 type answers struct {
 	mu       sync.Mutex
-	families map[string]Families
+	families map[string]exposition.Families
 	queries  map[string]guard.Value
 	errors   map[string]error
 }
@@ -89,7 +90,7 @@ func (s *Sampler) Sample(ctx context.Context, now time.Time) Sample {
 		}
 	}
 	for _, families := range got.families {
-		sample.Versions = append(sample.Versions, families.versions()...)
+		sample.Versions = append(sample.Versions, families.Versions()...)
 	}
 	slices.Sort(sample.Versions)
 	sample.Versions = slices.Compact(sample.Versions)
@@ -99,7 +100,7 @@ func (s *Sampler) Sample(ctx context.Context, now time.Time) Sample {
 func (s *Sampler) ask(ctx context.Context) *answers {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	got := &answers{families: map[string]Families{}, queries: map[string]guard.Value{}, errors: map[string]error{}}
+	got := &answers{families: map[string]exposition.Families{}, queries: map[string]guard.Value{}, errors: map[string]error{}}
 	var wg sync.WaitGroup
 	for name, reader := range s.cfg.Readers {
 		wg.Go(func() {
@@ -140,7 +141,7 @@ func (s *Sampler) value(now time.Time, spec Spec, got *answers, histograms map[s
 	if err := got.errors[spec.Source]; err != nil {
 		return guard.Unknown("source " + spec.Source + ": " + err.Error())
 	}
-	family, err := got.families[spec.Source].find(spec.Metric)
+	family, err := got.families[spec.Source].Find(spec.Metric)
 	if err != nil {
 		// Series of OpenTelemetry appear with their first record: when this one does, it began at zero.
 		r, _ := s.series[spec.Name].observe(nil, nil)

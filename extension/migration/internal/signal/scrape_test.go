@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/foundation-agent/foundation-agent/extension/migration/internal/guard"
+	"github.com/foundation-agent/foundation-agent/internal/exposition"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -58,7 +59,7 @@ func follow(t *testing.T, e *endpoint, specs ...Spec) *sampled {
 			specs[i].Window = time.Minute
 		}
 	}
-	reader := &Scraper{URL: func() (string, error) { return e.URL, nil }, Client: e.Client()}
+	reader := &exposition.Scraper{URL: func() (string, error) { return e.URL, nil }, Client: e.Client()}
 	return &sampled{
 		Sampler: NewSampler(Config{Specs: specs, Readers: map[string]Reader{"service": reader}, Timeout: time.Second}),
 		t:       t, e: e, at: time.Unix(1000, 0), step: 10 * time.Second,
@@ -138,7 +139,7 @@ func TestHungSource(t *testing.T) {
 	s := NewSampler(Config{
 		Specs: []Spec{{Name: "a", Source: "a", Metric: "up", Stat: Value}, {Name: "b", Source: "b", Metric: "up", Stat: Value}},
 		Readers: map[string]Reader{
-			"a": &Scraper{URL: url(e.URL), Client: e.Client()}, "b": &Scraper{URL: url(hung.URL), Client: hung.Client()},
+			"a": &exposition.Scraper{URL: url(e.URL), Client: e.Client()}, "b": &exposition.Scraper{URL: url(hung.URL), Client: hung.Client()},
 		},
 		Timeout: 100 * time.Millisecond,
 	})
@@ -249,13 +250,13 @@ func FuzzParse(f *testing.F) {
 		if open {
 			header.Set("Content-Type", "application/openmetrics-text; version=1.0.0")
 		}
-		families, err := parse([]byte(text), header)
+		families, err := exposition.Parse([]byte(text), header)
 		if err != nil {
 			return
 		}
 		for name := range families {
 			s := &series{}
-			family, err := families.find(name)
+			family, err := families.Find(name)
 			require.NoError(t, err)
 			s.observe(family, nil)
 			r, _ := s.observe(family, nil)

@@ -6,6 +6,8 @@ import (
 	"math"
 
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/foundation-agent/foundation-agent/internal/exposition"
 )
 
 // reading is what one scrape tells of a signal's series, summed up.
@@ -38,7 +40,7 @@ func (s *series) observe(family *dto.MetricFamily, labels map[string]string) (r 
 		found = true
 		key := seriesKey(m)
 		seen[key] = m
-		r.value += number(m)
+		r.value += exposition.Value(m)
 		r.series++
 		r.addQuantiles(m.GetSummary())
 		s.count(m, s.last[key])
@@ -72,18 +74,6 @@ func increase(now, before float64) float64 {
 	return now - before
 }
 
-func number(m *dto.Metric) float64 {
-	switch {
-	case m.GetGauge() != nil:
-		return m.GetGauge().GetValue()
-	case m.GetCounter() != nil:
-		return m.GetCounter().GetValue()
-	case m.GetUntyped() != nil:
-		return m.GetUntyped().GetValue()
-	}
-	return 0
-}
-
 func counter(m *dto.Metric) float64 {
 	switch {
 	case m.GetHistogram() != nil:
@@ -91,7 +81,7 @@ func counter(m *dto.Metric) float64 {
 	case m.GetSummary() != nil:
 		return float64(m.GetSummary().GetSampleCount())
 	}
-	return number(m)
+	return exposition.Value(m)
 }
 
 func histogramOf(m *dto.Metric) Histogram {

@@ -11,6 +11,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/foundation-agent/foundation-agent/internal/agents"
+	"github.com/foundation-agent/foundation-agent/internal/exposition"
 )
 
 // Vitals reads the vitals of the latest heartbeat of each registered agent: a gauge each, and one series
@@ -18,8 +19,8 @@ import (
 type Vitals struct{ Agents agents.Observer }
 
 // Scrape implements Reader.
-func (v Vitals) Scrape(context.Context) (Families, error) {
-	families := Families{}
+func (v Vitals) Scrape(context.Context) (exposition.Families, error) {
+	families := exposition.Families{}
 	if v.Agents == nil {
 		return families, nil
 	}

@@ -1,9 +1,7 @@
-// This file reads a Prometheus or OpenMetrics endpoint, by prometheus/common's parser.
-
-package signal
+// Package exposition reads Prometheus and OpenMetrics endpoints, by prometheus/common's parser.
+package exposition
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -11,7 +9,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"strings"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -59,12 +56,12 @@ func (s *Scraper) Scrape(ctx context.Context) (Families, error) {
 	if len(body) > maxExposition {
 		return nil, fmt.Errorf("%s answered more than %d MiB", url, maxExposition>>20)
 	}
-	return parse(body, resp.Header)
+	return Parse(body, resp.Header)
 }
 
-// parse reads an exposition. The parser panics on some that are none (expfmt v0.71.0: a sample "{}"): what
+// Parse reads an exposition. The parser panics on some that are none (expfmt v0.71.0: a sample "{}"): what
 // a service answers must not end the agent.
-func parse(body []byte, header http.Header) (families Families, err error) {
+func Parse(body []byte, header http.Header) (families Families, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			families, err = nil, fmt.Errorf("no Prometheus exposition: the parser failed: %v", p)
@@ -87,51 +84,4 @@ func parse(body []byte, header http.Header) (families Families, err error) {
 		}
 		families[family.GetName()] = family
 	}
-}
-
-// classicTypes are OpenMetrics' types that the classic format lacks, by what a sum can be made of.
-var classicTypes = strings.NewReplacer(" unknown", " untyped", " stateset", " gauge", " info", " gauge")
-
-// classic takes out of an OpenMetrics exposition what the parser does not read: exemplars, timestamps
-// (fractional there) and the types that the classic format lacks.
-func classic(body []byte) []byte {
-	var out bytes.Buffer
-	lines := bufio.NewScanner(bytes.NewReader(body))
-	lines.Buffer(nil, maxExposition)
-	for lines.Scan() {
-		line := lines.Text()
-		if strings.HasPrefix(line, "#") {
-			if strings.HasPrefix(line, "# TYPE ") {
-				line = classicTypes.Replace(line)
-			}
-			out.WriteString(line + "\n")
-			continue
-		}
-		end := seriesEnd(line)
-		if rest := strings.Fields(line[end:]); len(rest) > 0 {
-			line = line[:end] + " " + rest[0] // the value; what follows is timestamp and exemplar
-		}
-		out.WriteString(line + "\n")
-	}
-	return out.Bytes()
-}
-
-// seriesEnd is where the name and labels of a sample end.
-func seriesEnd(line string) int {
-	end := strings.IndexAny(line, " {")
-	if end < 0 || line[end] == ' ' {
-		return max(end, 0)
-	}
-	quoted := false
-	for i := end; i < len(line); i++ {
-		switch {
-		case quoted && line[i] == '\\':
-			i++
-		case line[i] == '"':
-			quoted = !quoted
-		case line[i] == '}' && !quoted:
-			return i + 1
-		}
-	}
-	return len(line)
 }
