@@ -28,6 +28,7 @@ type process struct {
 	adopted *spans.Propagation // the remote parent of the first span; nil for none
 	frames  []*frame           // pushed contexts, the outermost first
 	context int                // bytes of frames
+	idle    bool               // it stands among the idle
 	dirty   bool               // frames or adopted changed since the last write to storage
 	stored  bool               // storage knows frames or adopted
 }
@@ -50,6 +51,9 @@ func (t *table) find(s spans.Sender) *process {
 
 // processOf returns the process of a sender, made where absent.
 func (t *table) processOf(s spans.Sender) *process {
+	if p := t.recent; p != nil && p.name == s.Process && p.agent.id == s.Agent {
+		return p
+	}
 	a := t.agents[s.Agent]
 	if a == nil {
 		a = &agent{id: s.Agent, processes: map[string]*process{}, leaves: list{kind: inLeaves}}
@@ -60,6 +64,7 @@ func (t *table) processOf(s spans.Sender) *process {
 		p = &process{agent: a, name: s.Process, stack: list{kind: inOrder}, loose: list{kind: inOrder}}
 		a.processes[s.Process] = p
 	}
+	t.recent = p
 	return p
 }
 
@@ -71,8 +76,10 @@ func (t *table) settle(p *process) {
 			t.forget(p)
 		}
 	case p.held == 0:
+		p.idle = true
 		t.idle.Add(p, struct{}{}) // may push out the one that was silent longest
-	default:
+	case p.idle:
+		p.idle = false
 		t.idle.Remove(p)
 	}
 }
@@ -85,6 +92,9 @@ func (t *table) forget(p *process) {
 		t.touchProcess(p)
 	}
 	delete(p.agent.processes, p.name)
+	if t.recent == p {
+		t.recent = nil
+	}
 	if a := p.agent; len(a.processes) == 0 && t.agents[a.id] == a {
 		delete(t.agents, a.id)
 		if t.largest == a {
@@ -145,8 +155,11 @@ func (t *table) findLargest() {
 	}
 }
 
-// parentOf finds the parent that an entry counts on; nil where it is not open.
+// parentOf finds the parent of an entry; nil where the table does not hold it.
 func (t *table) parentOf(e *entry) *entry {
+	if e.above != nil && e.above.state != gone {
+		return e.above
+	}
 	if e.parent == (pcommon.SpanID{}) {
 		return nil
 	}
@@ -156,7 +169,7 @@ func (t *table) parentOf(e *entry) *entry {
 // countChild keeps a parent out of the leaves while its child is open.
 func (t *table) countChild(e *entry) {
 	if p := t.parentOf(e); p != nil && p.state == open && p != e {
-		e.counted = true
+		e.above = p
 		p.children++
 		if p.inLeaf {
 			p.owner().leaves.remove(p)
@@ -167,11 +180,9 @@ func (t *table) countChild(e *entry) {
 
 // discountChild is the inverse of countChild.
 func (t *table) discountChild(e *entry) {
-	if !e.counted {
-		return
-	}
-	e.counted = false
-	if p := t.parentOf(e); p != nil && p.state == open {
+	p := e.above
+	e.above = nil
+	if p != nil && p.state == open {
 		if p.children = max(p.children-1, 0); p.children == 0 && !p.inLeaf {
 			p.owner().leaves.push(p)
 			p.inLeaf = true

@@ -235,11 +235,11 @@ func (o operatorTable) Rebuild(context.Context) (entries int64, err error) {
 	defer t.mu.Unlock()
 	index := make(map[key]ref, len(t.index))
 	for i := range t.ended.len {
-		position := (t.ended.first + i) % t.ended.limit
-		index[t.ended.at(position).key] = tombstoneRef(position)
+		b := t.ended.at((t.ended.first + i) % t.ended.limit)
+		index[b.key] = b.ref
 	}
-	for _, e := range t.slab {
-		if e != nil {
+	for _, at := range t.slab {
+		if e := at.entry; e != nil {
 			index[e.key] = e.ref
 			entries++
 		}

@@ -54,13 +54,12 @@ func (t *table) enrich(s spans.Sender, k key, record plog.LogRecord) bool {
 
 // enrichBySpan uses the span that a record names. found is false where the table does not know it.
 func (t *table) enrichBySpan(s spans.Sender, k key, record plog.LogRecord) (found, gained bool) {
-	r, ok := t.index[k]
-	if !ok {
+	e, b := t.at(k)
+	if e == nil && b == nil {
 		return false, false
 	}
 	attributes := record.Attributes()
-	if position, ok := r.tombstone(); ok {
-		b := t.ended.at(position)
+	if b != nil {
 		if b.context == nil || !t.maySee(s, b.agent) {
 			return true, false
 		}
@@ -73,7 +72,6 @@ func (t *table) enrichBySpan(s spans.Sender, k key, record plog.LogRecord) (foun
 	if t.contexts == 0 {
 		return true, false
 	}
-	e := t.slab[r]
 	if !t.maySee(s, e.owner().id) {
 		return true, false
 	}

@@ -55,7 +55,6 @@ type entry struct {
 	reason  reason
 	hasEnd  bool // an end has come
 	managed bool // stacks, deadlines and deaths apply: as the flag was when it came
-	counted bool // its parent counts it as an open child
 	inLeaf  bool // it stands in its agent's list of leaves
 	whole   bool // base is the whole span, as it leaves
 	// ownContext: attributes of base or more are error context.
@@ -76,6 +75,7 @@ type entry struct {
 
 	process  *process // whose stack and contexts it belongs to
 	shape    *shape   // its resource and scope
+	above    *entry   // its parent, which counts it as an open child; nil where none does
 	children int32    // open spans that name it as their parent
 
 	// base is what its start said (of the latest heartbeat), more what came since.

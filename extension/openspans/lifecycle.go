@@ -21,10 +21,11 @@ func (t *table) start(s spans.Sender, h *half) (spans.Ref, error) {
 		return spans.Ref{}, err
 	}
 	h.key.fill()
-	if e := t.live(h.key); e != nil {
-		return t.startAgain(s, e, h, p, managed)
+	known, ended := t.at(h.key)
+	if known != nil {
+		return t.startAgain(s, known, h, p, managed)
 	}
-	if t.tombstone(h.key) != nil {
+	if ended != nil {
 		t.stats.duplicates.Add(1)
 		return spans.Ref{TraceID: h.trace, SpanID: h.span, ParentID: h.parent}, spans.ErrEnded
 	}
@@ -149,7 +150,7 @@ func (t *table) end(s spans.Sender, h *half) (spans.Ref, error) {
 
 // endUnknown is an end whose start has not come: it waits for it.
 func (t *table) endUnknown(s spans.Sender, h *half) (spans.Ref, error) {
-	if b := t.tombstone(h.key); b != nil {
+	if _, b := t.at(h.key); b != nil {
 		t.countRepeat(b.forced)
 		return spans.Ref{TraceID: h.trace, SpanID: h.span}, nil
 	}
@@ -168,7 +169,7 @@ func (t *table) update(s spans.Sender, h *half) (spans.Ref, error) {
 		return spans.Ref{}, err
 	}
 	if e == nil {
-		if t.tombstone(h.key) != nil {
+		if _, b := t.at(h.key); b != nil {
 			return spans.Ref{}, spans.ErrEnded
 		}
 		if e, err = t.wait(s, h); err != nil {

@@ -194,8 +194,8 @@ func (t *table) shutDown() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var left []*entry
-	for _, e := range t.slab {
-		if e != nil && (e.state == open || e.state == waiting) {
+	for _, at := range t.slab {
+		if e := at.entry; e != nil && (e.state == open || e.state == waiting) {
 			left = append(left, e)
 		}
 	}

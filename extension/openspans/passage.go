@@ -28,22 +28,20 @@ func (p *passage) Admit(s spans.Sender, span ptrace.Span) bool {
 	k := key{trace: span.TraceID(), span: span.SpanID()}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r, known := t.index[k]
-	if !known {
+	e, b := t.at(k)
+	if e == nil && b == nil {
 		if s.Proven() {
 			p.ended = append(p.ended, tombstone{key: k, agent: s.Agent, ended: t.clock.now()})
 		}
 		return true
 	}
-	if position, ok := r.tombstone(); ok {
-		b := t.ended.at(position)
+	if b != nil {
 		if b.agent != "" && b.agent != s.Agent {
 			return true
 		}
 		t.countRepeat(b.forced)
 		return false
 	}
-	e := t.slab[r]
 	switch {
 	case !t.mayChange(s, e):
 		return true

@@ -422,8 +422,8 @@ func (m *model) check() {
 	}
 	require.Equal(m.t, open, m.table.held.spans)
 	var held, out int64
-	for _, e := range m.table.slab {
-		switch {
+	for _, at := range m.table.slab {
+		switch e := at.entry; {
 		case e == nil:
 		case e.state == leaving:
 			out += e.size()

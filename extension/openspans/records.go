@@ -82,7 +82,7 @@ func (w *records) entries() {
 	t, at := w.table, 0
 	w.steps(func() (more bool) {
 		if at < len(t.slab) {
-			if e := t.slab[at]; e != nil && !e.synthetic {
+			if e := t.slab[at].entry; e != nil && !e.synthetic {
 				w.entry(e)
 				w.contexts(e.process)
 			}
@@ -124,13 +124,14 @@ func (w *records) idle() {
 
 // change adds how an entry is now: also that it is no more.
 func (w *records) change(e *entry) {
-	t := w.table
-	switch {
-	case e.state != gone:
+	if e.state != gone {
 		w.entry(e)
-	case t.tombstone(e.key) != nil:
-		w.tombstone(*t.tombstone(e.key))
-	case t.live(e.key) == nil:
+		return
+	}
+	switch again, ended := w.table.at(e.key); {
+	case ended != nil:
+		w.tombstone(*ended)
+	case again == nil:
 		w.add(func(b []byte) []byte { return appendForgotten(b, e.key) })
 	}
 }

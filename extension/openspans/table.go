@@ -18,11 +18,14 @@ import (
 	"github.com/foundation-agent/foundation-agent/internal/spans"
 )
 
-// ref says where a key is: a place in the slab, or, negative, a tombstone.
+// ref is the number of a place in the slab. A span keeps its place from its first half until it is forgotten.
 type ref int32
 
-func tombstoneRef(position int) ref  { return ref(^position) }
-func (r ref) tombstone() (int, bool) { return int(^r), r < 0 }
+// place holds an entry, or says where its tombstone is.
+type place struct {
+	entry *entry
+	ended int32 // position of the tombstone, where there is no entry
+}
 
 // amount is a number of spans and an estimate of their memory.
 type amount struct {
@@ -47,12 +50,13 @@ type table struct {
 
 	mu           sync.Mutex
 	index        map[key]ref
-	slab         []*entry // places that are free hold nil
+	slab         []place
 	free         []ref
 	seq          uint64
 	ended        tombstones
 	agents       map[string]*agent
-	largest      *agent // a hint: who holds the most
+	largest      *agent   // a hint: who holds the most
+	recent       *process // whose half came last: most come in batches of one process
 	idle         *simplelru.LRU[*process, struct{}]
 	shapes       shapes
 	wheel        *wheel
@@ -115,20 +119,43 @@ func (c steadyClock) now() int64 { return c.started.UnixNano() + int64(time.Sinc
 // of holds for times told lately: what the wall clock stepped since is lost.
 func (c steadyClock) of(at time.Time) int64 { return c.now() - max(0, int64(time.Since(at.Round(0)))) }
 
-// live returns the entry of a key; nil where there is none or only a tombstone.
-func (t *table) live(k key) *entry {
-	if r, ok := t.index[k]; ok && r >= 0 {
-		return t.slab[r]
+// at returns what a key leads to: an entry, what is left of one, or neither.
+func (t *table) at(k key) (*entry, *tombstone) {
+	r, ok := t.index[k]
+	if !ok {
+		return nil, nil
 	}
-	return nil
+	if e := t.slab[r].entry; e != nil {
+		return e, nil
+	}
+	return nil, t.ended.at(int(t.slab[r].ended))
 }
 
-// tombstone returns what is left of an ended span; nil where it is not remembered.
-func (t *table) tombstone(k key) *tombstone {
-	if position, ok := t.index[k].tombstone(); ok {
-		return t.ended.at(position)
+// live returns the entry of a key; nil where there is none or only a tombstone.
+func (t *table) live(k key) *entry {
+	e, _ := t.at(k)
+	return e
+}
+
+// reserve gives a key a place.
+func (t *table) reserve(k key) (r ref) {
+	if n := len(t.free); n > 0 {
+		r, t.free = t.free[n-1], t.free[:n-1]
+	} else {
+		r = ref(len(t.slab))
+		t.slab = append(t.slab, place{})
 	}
-	return nil
+	t.index[k] = r
+	t.watched.Store(int64(len(t.index)))
+	return r
+}
+
+// vacate is the inverse of reserve.
+func (t *table) vacate(k key, r ref) {
+	t.slab[r] = place{}
+	t.free = append(t.free, r)
+	delete(t.index, k)
+	t.watched.Store(int64(len(t.index)))
 }
 
 // admit adds a new entry to slab, index and agent, and makes room for it first.
@@ -136,15 +163,8 @@ func (t *table) admit(e *entry, p *process) {
 	p.held++ // it stays, though its last span be evicted for this one
 	t.makeRoom(p.agent, 1, e.size())
 	p.held--
-	if n := len(t.free); n > 0 {
-		e.ref, t.free = t.free[n-1], t.free[:n-1]
-		t.slab[e.ref] = e
-	} else {
-		e.ref = ref(len(t.slab))
-		t.slab = append(t.slab, e)
-	}
-	t.index[e.key] = e.ref
-	t.watched.Store(int64(len(t.index)))
+	e.ref = t.reserve(e.key)
+	t.slab[e.ref].entry = e
 	e.process = p
 	t.join(e)
 	t.held.add(e)
@@ -236,38 +256,30 @@ func (t *table) drop(e *entry) {
 	t.dropContext(e)
 	t.unlink(e)
 	t.remove(e)
-	delete(t.index, e.key)
-	t.watched.Store(int64(len(t.index)))
+	t.vacate(e.key, e.ref)
 }
 
 // bury turns an entry that was delivered, or whose complete span passed, into a tombstone.
 func (t *table) bury(e *entry) {
-	b := tombstone{key: e.key, agent: e.owner().id, ended: e.closed, forced: e.reason != normal, context: e.lastContext()}
+	b := tombstone{key: e.key, ref: e.ref, agent: e.owner().id, ended: e.closed, forced: e.reason != normal, context: e.lastContext()}
 	if e.context != nil {
 		t.contexts--
 	}
 	t.remove(e)
-	t.remember(b)
+	t.slab[e.ref] = place{ended: int32(t.ended.add(b, t.forgetEnded))}
 }
 
-// remember adds a tombstone.
+// remember adds a tombstone of a span that was not in the table.
 func (t *table) remember(b tombstone) {
-	t.index[b.key] = tombstoneRef(t.ended.add(b, t.forgetEnded))
-	t.watched.Store(int64(len(t.index)))
+	b.ref = t.reserve(b.key)
+	t.slab[b.ref].ended = int32(t.ended.add(b, t.forgetEnded))
 }
 
-// forgetEnded drops a key whose tombstone goes.
-func (t *table) forgetEnded(k key) {
-	if _, ok := t.index[k].tombstone(); ok {
-		delete(t.index, k)
-		t.watched.Store(int64(len(t.index)))
-	}
-}
+// forgetEnded drops the key of a tombstone that goes.
+func (t *table) forgetEnded(b *tombstone) { t.vacate(b.key, b.ref) }
 
-// remove takes an entry out of the slab. Its key is the caller's to see to.
+// remove ends the life of an entry. Its place is the caller's to see to.
 func (t *table) remove(e *entry) {
-	t.slab[e.ref] = nil
-	t.free = append(t.free, e.ref)
 	t.shapes.release(e.shape)
 	e.state, e.base, e.more = gone, body{}, body{}
 	if e.ownContext {

@@ -10,6 +10,7 @@ import (
 // tombstone is what is left of a span.
 type tombstone struct {
 	key
+	ref     ref    // its place in the slab
 	agent   string // whose it was
 	ended   int64  // unix ns
 	forced  bool
@@ -54,7 +55,7 @@ func (s *tombstones) at(position int) *tombstone {
 }
 
 // add appends one and returns its position; drop is called for one that has to go.
-func (s *tombstones) add(t tombstone, drop func(key)) (position int) {
+func (s *tombstones) add(t tombstone, drop func(*tombstone)) (position int) {
 	if s.len == s.limit {
 		s.removeOldest(drop)
 	}
@@ -70,7 +71,7 @@ func (s *tombstones) add(t tombstone, drop func(key)) (position int) {
 }
 
 // expire drops what is older than the TTL, and the contexts that have lingered.
-func (s *tombstones) expire(now int64, drop func(key)) {
+func (s *tombstones) expire(now int64, drop func(*tombstone)) {
 	for s.len > 0 && now-s.at(s.first).ended > int64(s.ttl) {
 		s.removeOldest(drop)
 
@@ -101,10 +102,10 @@ func (s *tombstones) dropContext(t *tombstone) {
 	}
 }
 
-func (s *tombstones) removeOldest(drop func(key)) {
+func (s *tombstones) removeOldest(drop func(*tombstone)) {
 	t := s.at(s.first)
 	s.dropContext(t)
-	drop(t.key)
+	drop(t)
 	*t = tombstone{}
 	s.first = (s.first + 1) % s.limit
 	s.len--

@@ -58,8 +58,8 @@ func (t *table) list(query url.Values, limit int) operator.OpenSpans {
 	var matching []listed
 	for from, more := 0, true; more; from += stepItems {
 		t.mu.Lock()
-		for _, e := range t.slab[min(from, len(t.slab)):min(from+stepItems, len(t.slab))] {
-			if e != nil && (e.state == open || e.state == waiting) && !e.synthetic && matches(e, query) {
+		for _, at := range t.slab[min(from, len(t.slab)):min(from+stepItems, len(t.slab))] {
+			if e := at.entry; e != nil && (e.state == open || e.state == waiting) && !e.synthetic && matches(e, query) {
 				matching = append(matching, listed{e, e.opened})
 			}
 		}
