@@ -5,6 +5,7 @@ package openspans
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -87,9 +88,16 @@ func (t *table) counted(r spans.Ref, err error) (spans.Ref, error) {
 // TakeHalves takes the half spans of a pipeline in.
 func (o *openSpans) TakeHalves(ctx context.Context, halves ptrace.Traces) error {
 	t := o.table
-	taken, starts := o.readHalves(ctx, halves)
+	batch := batches.Get().(*[]senderHalf)
+	defer batches.Put(batch)
+	taken, starts := o.readHalves(ctx, halves, (*batch)[:0])
+	defer func() {
+		clear(taken)
+		*batch = taken
+	}()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	defer t.stopTime()()
 	if starts && t.full() {
 		t.stats.refused.Add(int64(len(taken)))
 		return spans.ErrFull
@@ -107,9 +115,11 @@ type senderHalf struct {
 	half   half
 }
 
-// readHalves takes halves apart, outside the lock, and reports whether one of them is a start.
-func (o *openSpans) readHalves(ctx context.Context, halves ptrace.Traces) (taken []senderHalf, starts bool) {
-	taken = make([]senderHalf, 0, halves.SpanCount())
+// batches are for halves on their way into the table.
+var batches = sync.Pool{New: func() any { return new([]senderHalf) }}
+
+// readHalves appends halves, taken apart, outside the lock, and reports whether one of them is a start.
+func (o *openSpans) readHalves(ctx context.Context, halves ptrace.Traces, taken []senderHalf) (_ []senderHalf, starts bool) {
 	for _, rs := range halves.ResourceSpans().All() {
 		sender := spans.Sender{}
 		if id, ok := rs.Resource().Attributes().Get(attr.AgentID); ok {

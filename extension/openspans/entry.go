@@ -101,8 +101,8 @@ type doom struct {
 }
 
 // entryOverhead is an estimate of an entry's memory beyond the bytes of its protobuf: itself, its places in
-// slab and index, and what pdata needs more.
-const entryOverhead = 768
+// slab and index. What the few that are pdata need more is left out.
+const entryOverhead = 512
 
 func (e *entry) size() int64 {
 	n := int64(entryOverhead) + int64(e.baseSize) + int64(e.moreSize)

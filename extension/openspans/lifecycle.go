@@ -41,7 +41,7 @@ func (t *table) start(s spans.Sender, h *half) (spans.Ref, error) {
 
 // newEntry puts a half of an unknown span into the table, waiting.
 func (t *table) newEntry(h *half, p *process, managed bool) *entry {
-	now := t.clock.now()
+	now := t.now()
 	e := &entry{
 		key: h.key, parent: h.parent, duration: -1, opened: now, heard: now,
 		managed: managed, synthetic: h.synthetic, shape: t.shapes.take(h.shape),
@@ -53,6 +53,7 @@ func (t *table) newEntry(h *half, p *process, managed bool) *entry {
 	}
 	t.addContext(e, h)
 	t.admit(e, p)
+	t.freshen(e)
 	t.schedule(e)
 	t.touch(e)
 	return e
@@ -75,7 +76,7 @@ func (t *table) openEntry(e *entry, h *half) {
 
 // hear notes that a half of the span came.
 func (e *entry) hear(t *table, h *half) {
-	e.heard = t.clock.now()
+	e.heard = t.now()
 	if h.heartbeat > 0 {
 		e.heartbeat = h.heartbeat
 	}
@@ -99,7 +100,7 @@ func (t *table) startAgain(s spans.Sender, e *entry, h *half, p *process, manage
 		e.managed = managed
 		t.openEntry(e, h)
 		if e.hasEnd {
-			t.finish(e, normal, t.clock.now())
+			t.finish(e, normal, t.now())
 		}
 	case h.heartbeat > 0: // all that the span is by now: it takes the place of what its start said
 		e.hear(t, h)
@@ -143,7 +144,7 @@ func (t *table) end(s spans.Sender, h *half) (spans.Ref, error) {
 	}
 	e.hasEnd, e.end, e.duration = true, h.end, h.duration
 	if e.state == open && e.claims == nil {
-		t.finish(e, normal, t.clock.now())
+		t.finish(e, normal, t.now())
 	}
 	return refOf(e), nil
 }
@@ -186,6 +187,7 @@ func (t *table) update(s spans.Sender, h *half) (spans.Ref, error) {
 	e.hear(t, h)
 	t.schedule(e)
 	t.grow(e, func() { t.merge(e, h) })
+	t.freshen(e)
 	return refOf(e), nil
 }
 

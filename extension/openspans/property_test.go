@@ -88,7 +88,7 @@ func TestEverySpanLeavesOnce(t *testing.T) {
 		require.Zero(rt, m.table.out.spans)
 		require.Zero(rt, m.table.held.bytes)
 		require.Zero(rt, m.table.out.bytes)
-		require.Empty(rt, m.table.shapes)
+		require.Empty(rt, m.table.shapes.byKey)
 		require.Empty(rt, m.table.agents)
 	})
 }

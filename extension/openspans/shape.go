@@ -45,24 +45,37 @@ func shapeKeyOf(h spans.Half) shapeKey {
 }
 
 // shapes is the set of those in use. The table's lock guards it.
-type shapes map[shapeKey]*shape
+type shapes struct {
+	byKey map[shapeKey]*shape
+	// recent was asked for last, by recentKey: those of a batch have one key, whose bytes need no comparing.
+	recent    *shape
+	recentKey shapeKey
+}
 
 // take returns the shape of a key, made where absent, and counts one more entry that has it.
-func (s shapes) take(k shapeKey) *shape {
-	sh, ok := s[k]
+func (s *shapes) take(k shapeKey) *shape {
+	if s.recent != nil && s.recentKey == k {
+		s.recent.refs++
+		return s.recent
+	}
+	sh, ok := s.byKey[k]
 	if !ok {
 		sh = &shape{key: k}
 		sh.like, _ = k.decode() // it was made by shapeKeyOf, or decoded when it was read
-		s[k] = sh
+		s.byKey[k] = sh
 	}
+	s.recent, s.recentKey = sh, k
 	sh.refs++
 	return sh
 }
 
 // release counts one entry less.
-func (s shapes) release(sh *shape) {
+func (s *shapes) release(sh *shape) {
 	if sh.refs--; sh.refs == 0 {
-		delete(s, sh.key)
+		delete(s.byKey, sh.key)
+		if s.recent == sh {
+			s.recent = nil
+		}
 	}
 }
 

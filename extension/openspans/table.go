@@ -49,9 +49,12 @@ type table struct {
 	persist bool          // changes are kept for storage
 
 	mu           sync.Mutex
+	stopped      int64 // the time of the batch that is being taken in; 0 for none
 	index        map[key]ref
 	slab         []place
 	free         []ref
+	fresh        [maxFresh]ref // places of what changed last, round and round
+	nextFresh    int
 	seq          uint64
 	ended        tombstones
 	agents       map[string]*agent
@@ -86,7 +89,7 @@ func newTable(cfg *Config, logger *zap.Logger, c clock) *table {
 		index:   map[key]ref{},
 		ended:   newTombstones(cfg),
 		agents:  map[string]*agent{},
-		shapes:  shapes{},
+		shapes:  shapes{byKey: map[shapeKey]*shape{}},
 		wheel:   newWheel(c.now()),
 		leaving: list{kind: inOrder},
 		around:  pcommon.NewMap(),
@@ -118,6 +121,33 @@ func (c steadyClock) now() int64 { return c.started.UnixNano() + int64(time.Sinc
 
 // of holds for times told lately: what the wall clock stepped since is lost.
 func (c steadyClock) of(at time.Time) int64 { return c.now() - max(0, int64(time.Since(at.Round(0)))) }
+
+// maxFresh bounds the spans that are held as pdata.
+const maxFresh = 16 << 10
+
+// freshen notes that something of an entry came as pdata. What has not changed for so long is packed.
+func (t *table) freshen(e *entry) {
+	at := &t.fresh[t.nextFresh]
+	t.nextFresh = (t.nextFresh + 1) % maxFresh
+	if stale := t.slab[*at].entry; stale != nil && stale != e && stale.state != leaving {
+		stale.base.pack()
+		stale.more.pack()
+	}
+	*at = e.ref
+}
+
+// now is the time. For a batch of halves it stands still.
+func (t *table) now() int64 {
+	if t.stopped != 0 {
+		return t.stopped
+	}
+	return t.clock.now()
+}
+
+func (t *table) stopTime() (goOn func()) {
+	t.stopped = t.clock.now()
+	return func() { t.stopped = 0 }
+}
 
 // at returns what a key leads to: an entry, what is left of one, or neither.
 func (t *table) at(k key) (*entry, *tombstone) {
@@ -180,10 +210,10 @@ func (t *table) maxBytes() int64 { return int64(t.cfg.MaxMiB) << 20 }
 
 // makeRoom evicts until so many more entries of the agent, of that size together, fit.
 func (t *table) makeRoom(a *agent, entries int, size int64) {
-	for a.spans+entries > t.cfg.MaxSpansPerAgent && a.leaves.head != nil && t.force(a.leaves.head, evicted, t.clock.now()) {
+	for a.spans+entries > t.cfg.MaxSpansPerAgent && a.leaves.head != nil && t.force(a.leaves.head, evicted, t.now()) {
 	}
 	for t.held.spans+entries > t.cfg.MaxSpans/4*3 || t.held.bytes+t.contextBytes+size > t.maxBytes()/4*3 {
-		if v := t.victim(a); v == nil || !t.force(v, evicted, t.clock.now()) {
+		if v := t.victim(a); v == nil || !t.force(v, evicted, t.now()) {
 			return
 		}
 	}
@@ -244,7 +274,7 @@ func (t *table) force(e *entry, r reason, at int64) bool {
 func (t *table) giveUp(e *entry) {
 	if e.hasEnd {
 		t.stats.orphanEnds.Add(1)
-		t.finish(e, normal, t.clock.now())
+		t.finish(e, normal, t.now())
 		return
 	}
 	t.stats.orphanUpdates.Add(1)
