@@ -58,7 +58,7 @@ func (t *table) buryAgent(a *agent, d agents.Down) {
 		t.changed.downs = append(t.changed.downs, downKeyOf(d))
 	}
 	if n := len(left); n > 0 && left[n-1].state == leaving {
-		left[n-1].after = tell
+		t.obituaries[left[n-1]] = tell
 		return
 	}
 	tell()

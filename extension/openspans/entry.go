@@ -86,18 +86,10 @@ type entry struct {
 	// with, where that is more than its own attributes.
 	context *spanContext
 	claims  *passage // the passage in which its complete span is on its way; nil for none
-	doom    *doom    // what befell it during that passage
-	after   func()   // runs when it has been delivered: the obituary of its agent
 
 	links [linkKinds]link
 	slot  *list // of the wheel; nil for none
 	among *list // the stack or the loose spans of its process; nil for neither
-}
-
-// doom is a forced end that has to wait for the outcome of a passage.
-type doom struct {
-	reason reason
-	at     int64
 }
 
 // entryOverhead is an estimate of an entry's memory beyond the bytes of its protobuf: itself, its places in

@@ -148,9 +148,9 @@ func (t *table) letGo(batch []*entry) {
 		t.leaving.remove(e)
 		t.out.remove(e)
 		t.bury(e)
-		if e.after != nil {
-			e.after()
-			e.after = nil
+		if tell, last := t.obituaries[e]; last {
+			delete(t.obituaries, e)
+			tell()
 		}
 	}
 }

@@ -13,11 +13,18 @@ import (
 type passage struct {
 	table   *table
 	claimed []*entry
-	ended   []tombstone // to be remembered though they were not open: a late start must not open them
+	dooms   map[*entry]doom // what befell them meanwhile
+	ended   []tombstone     // to be remembered though they were not open: a late start must not open them
+}
+
+// doom is a forced end that has to wait for the outcome of a passage.
+type doom struct {
+	reason reason
+	at     int64
 }
 
 // Pass begins the passage of a batch.
-func (t *table) Pass() spans.Passage { return &passage{table: t} }
+func (t *table) Pass() spans.Passage { return &passage{table: t, dooms: map[*entry]doom{}} }
 
 // Watching is one atomic load.
 func (t *table) Watching() bool { return t.watched.Load() > 0 }
@@ -75,7 +82,7 @@ func (p *passage) Done(err error) {
 	for _, e := range p.claimed {
 		e.claims = nil
 		if err != nil {
-			t.giveBack(e)
+			p.giveBack(e)
 			continue
 		}
 		if !e.synthetic {
@@ -97,13 +104,13 @@ func (p *passage) Done(err error) {
 }
 
 // giveBack applies to an entry what befell it while its complete span was on its way.
-func (t *table) giveBack(e *entry) {
+func (p *passage) giveBack(e *entry) {
+	t := p.table
+	d, doomed := p.dooms[e]
 	switch {
 	case e.hasEnd:
 		t.finish(e, normal, t.clock.now())
-	case e.doom != nil:
-		d := *e.doom
-		e.doom = nil
+	case doomed:
 		t.force(e, d.reason, d.at)
 	default:
 		t.schedule(e)

@@ -70,6 +70,7 @@ type table struct {
 	contextBytes int64       // of all frames
 	around       pcommon.Map // scratch of freezeContext
 	errors       *simplelru.LRU[string, *errorRing]
+	obituaries   map[*entry]func()             // told when the entry, the last of its agent's, has been delivered
 	handled      *simplelru.LRU[downKey, bool] // deaths that were handled: whether the obituary is out
 	changed      changes
 	sinceBackup  *changedSince // the present backup has begun; nil when none is being written
@@ -80,19 +81,20 @@ const maxAgentsWithErrors = 1024
 
 func newTable(cfg *Config, logger *zap.Logger, c clock) *table {
 	t := &table{
-		cfg:     cfg,
-		logger:  logger,
-		clock:   c,
-		managed: func() bool { return true },
-		events:  extevent.NewBuffer(maxAgentsWithErrors),
-		wake:    make(chan struct{}, 1),
-		index:   map[key]ref{},
-		ended:   newTombstones(cfg),
-		agents:  map[string]*agent{},
-		shapes:  shapes{byKey: map[shapeKey]*shape{}},
-		wheel:   newWheel(c.now()),
-		leaving: list{kind: inOrder},
-		around:  pcommon.NewMap(),
+		cfg:        cfg,
+		logger:     logger,
+		clock:      c,
+		managed:    func() bool { return true },
+		events:     extevent.NewBuffer(maxAgentsWithErrors),
+		wake:       make(chan struct{}, 1),
+		index:      map[key]ref{},
+		ended:      newTombstones(cfg),
+		agents:     map[string]*agent{},
+		shapes:     shapes{byKey: map[shapeKey]*shape{}},
+		wheel:      newWheel(c.now()),
+		leaving:    list{kind: inOrder},
+		obituaries: map[*entry]func(){},
+		around:     pcommon.NewMap(),
 	}
 	// NewLRU fails for a size below one only; Validate has seen to that.
 	t.idle, _ = simplelru.NewLRU(cfg.Context.MaxProcesses, func(p *process, _ struct{}) {
@@ -259,7 +261,7 @@ func (t *table) unlink(e *entry) {
 // one whose complete span is on its way is left to that.
 func (t *table) force(e *entry, r reason, at int64) bool {
 	if e.claims != nil {
-		e.doom = &doom{reason: r, at: at}
+		e.claims.dooms[e] = doom{reason: r, at: at}
 		return false
 	}
 	if e.state == waiting {

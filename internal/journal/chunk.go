@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -34,8 +35,8 @@ type chunks struct {
 // add copies a record to the end.
 func (c *chunks) add(record []byte) {
 	n := len(c.list) - 1
-	if n < 0 || len(c.list[n]) >= chunkBytes {
-		c.list, n = append(c.list, newChunk()), n+1
+	if n < 0 || len(c.list[n])+len(record) > chunkBytes {
+		c.list, n = append(c.list, slices.Grow(newChunk(), chunkBytes)), n+1
 	}
 	before := len(c.list[n])
 	c.list[n] = protowire.AppendBytes(c.list[n], record)
