@@ -35,10 +35,11 @@ func CPU(pid int) (time.Duration, error) {
 	return time.Duration(ticks) * clockTick, nil
 }
 
-// Memory of a process in bytes.
-type Memory struct{ Resident, Peak int64 }
+// Memory of a process in bytes. Of what is resident, Own is the process's (heap, stacks, tables beside the heap), the
+// rest pages of files that it has mapped: its binary, and bbolt's databases, which the kernel may take back at any time.
+type Memory struct{ Resident, Own, Peak int64 }
 
-// MemoryOf reads the resident set now (VmRSS) and at its highest (VmHWM).
+// MemoryOf reads the resident set now (VmRSS), what of it is anonymous (RssAnon), and its highest (VmHWM).
 func MemoryOf(pid int) (Memory, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -52,6 +53,8 @@ func MemoryOf(pid int) (Memory, error) {
 		switch name {
 		case "VmRSS":
 			m.Resident = kib << 10
+		case "RssAnon":
+			m.Own = kib << 10
 		case "VmHWM":
 			m.Peak = kib << 10
 		}

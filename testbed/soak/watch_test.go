@@ -23,7 +23,8 @@ type watch struct {
 	otlp       string
 	hours      []float64
 	heap       []float64 // MiB live after a forced collection
-	resident   []float64 // MiB
+	own        []float64 // MiB resident of the process's own
+	mapped     []float64 // MiB resident of mapped files
 	goroutines []float64
 	fds        []float64
 	latency    []float64 // ms, p99 of probes
@@ -49,7 +50,8 @@ func (w *watch) run(duration time.Duration, problems <-chan error) {
 		w.heap = append(w.heap, float64(heap)/(1<<20))
 		memory, err := monitor.MemoryOf(w.pid)
 		require.NoError(w.t, err)
-		w.resident = append(w.resident, float64(memory.Resident)/(1<<20))
+		w.own = append(w.own, float64(memory.Own)/(1<<20))
+		w.mapped = append(w.mapped, float64(memory.Resident-memory.Own)/(1<<20))
 		goroutines, err := monitor.Goroutines(w.pprof)
 		require.NoError(w.t, err)
 		w.goroutines = append(w.goroutines, float64(goroutines))
@@ -79,7 +81,7 @@ func (w *watch) section() report.Section {
 		name, unit string
 		values     []float64
 	}{
-		{"live heap", "MiB", w.heap}, {"resident", "MiB", w.resident}, {"goroutines", "", w.goroutines},
+		{"live heap", "MiB", w.heap}, {"resident, its own", "MiB", w.own}, {"resident, mapped files", "MiB", w.mapped}, {"goroutines", "", w.goroutines},
 		{"file descriptors", "", w.fds}, {"latency of a request, p99 of 100", "ms", w.latency},
 	} {
 		growth := w.slope(m.values)
@@ -98,7 +100,7 @@ func (w *watch) section() report.Section {
 		}
 		s.Charts = append(s.Charts, report.Lines{Title: m.name, XUnit: "minutes", YUnit: m.unit, Names: []string{m.name}, X: minutes, Y: [][]float64{m.values}})
 	}
-	s.Data = map[string][]float64{"hours": w.hours, "live_heap_mib": w.heap, "resident_mib": w.resident,
+	s.Data = map[string][]float64{"hours": w.hours, "live_heap_mib": w.heap, "resident_own_mib": w.own, "resident_mapped_mib": w.mapped,
 		"goroutines": w.goroutines, "file_descriptors": w.fds, "latency_p99_ms": w.latency}
 	return s
 }
