@@ -97,6 +97,14 @@ func (c *control) RegisterCheck(ch operator.Check) (remove func()) { return c.re
 // RegisterTap lets operators look at the records that leave a component until remove is called.
 func (c *control) RegisterTap(t *operator.Tap) (remove func()) { return c.registry.addTap(t) }
 
+// RegisterPreviewer lets `migrate preview` ask a component that has no table, until remove is called.
+func (c *control) RegisterPreviewer(p operator.Previewer) (remove func()) {
+	return c.registry.addPreviewer(p)
+}
+
+// Previews returns what every table and component that can tells of its flags.
+func (c *control) Previews() []operator.Preview { return c.registry.previews() }
+
 // Tables returns every registered table, by name.
 func (c *control) Tables() []operator.Table { return c.registry.listTables() }
 

@@ -19,6 +19,8 @@ type registry struct {
 	tables map[string]operator.Table
 	checks map[string]operator.Check
 	taps   map[string]*operator.Tap
+
+	previewers map[string]operator.Previewer // that are no tables
 }
 
 func newRegistry(logger *zap.Logger) *registry {
@@ -27,6 +29,8 @@ func newRegistry(logger *zap.Logger) *registry {
 		tables: map[string]operator.Table{},
 		checks: map[string]operator.Check{},
 		taps:   map[string]*operator.Tap{},
+
+		previewers: map[string]operator.Previewer{},
 	}
 }
 
@@ -42,7 +46,11 @@ func (r *registry) addTap(t *operator.Tap) (remove func()) {
 	return add(r, r.taps, "tap", t)
 }
 
-// named is what tables, checks and taps have in common.
+func (r *registry) addPreviewer(p operator.Previewer) (remove func()) {
+	return add(r, r.previewers, "previewer", p)
+}
+
+// named is what tables, checks, taps and previewers have in common.
 type named interface{ Name() string }
 
 func add[T named](r *registry, all map[string]T, kind string, entry T) (remove func()) {
@@ -70,6 +78,21 @@ func (r *registry) listChecks() []operator.Check { return list(r, r.checks) }
 
 // listTaps returns the taps by name.
 func (r *registry) listTaps() []*operator.Tap { return list(r, r.taps) }
+
+// previews asks every previewer, also those that are tables.
+func (r *registry) previews() []operator.Preview {
+	previewers := list(r, r.previewers)
+	for _, table := range r.listTables() {
+		if p, ok := table.(operator.Previewer); ok {
+			previewers = append(previewers, p)
+		}
+	}
+	var all []operator.Preview
+	for _, p := range previewers {
+		all = append(all, p.Previews()...)
+	}
+	return all
+}
 
 func list[T named](r *registry, all map[string]T) []T {
 	r.mu.RLock()

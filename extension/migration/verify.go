@@ -134,12 +134,10 @@ func (m *migration) preview(stage StageConfig) (operator.MigrationPreview, error
 	}
 	p := operator.MigrationPreview{Stage: stage.ID, Flags: stage.Flags, Effects: []operator.Preview{}}
 	told := map[string]bool{}
-	for _, table := range inspector.Tables() {
-		if previewer, ok := table.(operator.Previewer); ok {
-			if effect := previewer.Preview(); slices.Contains(stage.Flags, effect.Flag) {
-				p.Effects = append(p.Effects, effect)
-				told[effect.Flag] = true
-			}
+	for _, effect := range inspector.Previews() {
+		if slices.Contains(stage.Flags, effect.Flag) {
+			p.Effects = append(p.Effects, effect)
+			told[effect.Flag] = true
 		}
 	}
 	for _, name := range stage.Flags {

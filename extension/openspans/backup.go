@@ -25,6 +25,7 @@ var (
 	_ operator.Rebuilder = operatorTable{}
 	_ operator.Cleaner   = operatorTable{}
 	_ operator.Ensurer   = operatorTable{}
+	_ operator.Previewer = operatorTable{}
 )
 
 // OperatorTables are the extension's tables.

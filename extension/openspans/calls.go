@@ -20,6 +20,7 @@ var _ spans.Table = (*openSpans)(nil)
 // StartSpan opens a span.
 func (o *openSpans) StartSpan(s spans.Sender, in spans.Half) (spans.Ref, error) {
 	if !o.calls.Enabled() {
+		o.foresee(1, &in)
 		return spans.Ref{}, spans.ErrDisabled
 	}
 	h := o.read(&s, in)
@@ -40,6 +41,7 @@ func (o *openSpans) EndSpan(s spans.Sender, in spans.Half) (spans.Ref, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !o.calls.Enabled() && !t.knows(s, &h) {
+		o.foresee(-1, nil)
 		return spans.Ref{}, spans.ErrDisabled
 	}
 	return t.counted(t.end(s, &h))
@@ -52,6 +54,7 @@ func (o *openSpans) UpdateSpan(s spans.Sender, in spans.Half) (spans.Ref, error)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !o.calls.Enabled() && !t.knows(s, &h) {
+		o.foresee(0, nil)
 		return spans.Ref{}, spans.ErrDisabled
 	}
 	return t.counted(t.update(s, &h))
@@ -260,6 +263,7 @@ func (o *openSpans) inProcess(s spans.Sender, do func(*process) error, unknown e
 // changeProcess does something with the sender's process, which is made where nothing of it is held.
 func (o *openSpans) changeProcess(s spans.Sender, do func(*process) error) error {
 	if !o.calls.Enabled() {
+		o.foresee(0, nil)
 		return spans.ErrDisabled
 	}
 	if !s.Proven() {

@@ -51,6 +51,10 @@ func TestPrecedence(t *testing.T) {
 	with := func(k string) map[string]any {
 		return map[string]any{"error_context.base": base["error_context.base"], "error_context.pushed": "1", "error_context.k": k}
 	}
+	trial := logIn(inner)
+	assert.True(t, f.WouldEnrich(agentA, trial))
+	assert.Zero(t, trial.Attributes().Len(), "nothing is added")
+	assert.False(t, f.WouldEnrich(agentA, logIn(inner, "error_context.base", "own", "error_context.pushed", "own", "error_context.k", "own")))
 	assert.Equal(t, with("latest"), enriched(f, agentA, logIn(inner)))
 	assert.Equal(t, with("pushed"), enriched(f, agentA, logIn(outer)))
 	assert.Equal(t, with("own"), enriched(f, agentA, logIn(inner, "error_context.k", "own")))

@@ -27,7 +27,11 @@ func (t *table) deadlineOf(e *entry) int64 {
 	if !e.managed {
 		return 0
 	}
-	due := int64(0)
+	return t.managedDeadline(e)
+}
+
+// managedDeadline is when an open span is to be ended by force, in unix ns; 0 for never.
+func (t *table) managedDeadline(e *entry) (due int64) {
 	if t.cfg.Timeout > 0 {
 		due = e.opened + int64(t.cfg.Timeout)
 	}

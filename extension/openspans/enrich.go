@@ -13,12 +13,7 @@ import (
 // attributes win. A record of a proven process without ids gains those of the span on top. A record
 // outside any span costs one lookup.
 func (t *table) Enrich(s spans.Sender, record plog.LogRecord) bool {
-	if s.Proven() {
-		if p, ok := record.Attributes().Get(attr.Process); ok {
-			s.Process = p.AsString()
-		}
-	}
-	k := key{trace: record.TraceID(), span: record.SpanID()}
+	s, k := writer(s, record)
 	t.mu.Lock()
 	gained := t.enrich(s, k, record)
 	t.mu.Unlock()
@@ -26,6 +21,26 @@ func (t *table) Enrich(s spans.Sender, record plog.LogRecord) bool {
 		t.stats.enrichments.Add(1)
 	}
 	return gained
+}
+
+// WouldEnrich reports whether Enrich would add something, and adds nothing.
+func (t *table) WouldEnrich(s spans.Sender, record plog.LogRecord) bool {
+	trial := plog.NewLogRecord()
+	record.CopyTo(trial)
+	s, k := writer(s, record)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.enrich(s, k, trial)
+}
+
+// writer is the process that a record says it comes from, where that is proven, and the span that it names.
+func writer(s spans.Sender, record plog.LogRecord) (spans.Sender, key) {
+	if s.Proven() {
+		if p, ok := record.Attributes().Get(attr.Process); ok {
+			s.Process = p.AsString()
+		}
+	}
+	return s, key{trace: record.TraceID(), span: record.SpanID()}
 }
 
 func (t *table) enrich(s spans.Sender, k key, record plog.LogRecord) bool {

@@ -33,6 +33,7 @@ type openSpans struct {
 	telemetry *metadata.TelemetryBuilder
 
 	calls    flag.Handle
+	preview  preview         // of the calls, while the flag is off
 	registry agents.Registry // nil where none is configured
 	attached atomic.Bool     // it has an outlet
 

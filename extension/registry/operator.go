@@ -53,15 +53,15 @@ func (t table) Info() operator.TableInfo {
 	}
 }
 
-// Preview implements operator.Previewer: what is recorded in shadow is what would be answered.
-func (t table) Preview() operator.Preview {
+// Previews implements operator.Previewer: what is recorded in shadow is what would be answered.
+func (t table) Previews() []operator.Preview {
 	i := t.info()
-	return operator.Preview{
+	return []operator.Preview{{
 		Flag: t.cfg.Flag,
 		Summary: fmt.Sprintf("%d agents (%d bytes) would be answered for; %d reads were answered registry_disabled so far, which callers served from their local path",
 			i.Entries, i.Bytes, i.ShadowReads),
 		Detail: map[string]any{"agents": i.Entries, "bytes": i.Bytes, "shadow_reads": i.ShadowReads, "shadow_writes": i.ShadowWrites},
-	}
+	}}
 }
 
 // backupHead is the first line of a backup; records follow, one a line.

@@ -28,7 +28,7 @@ func TestAuditThenStrict(t *testing.T) {
 	verdict, kind := p.Check(legacy)
 	assert.Equal(t, Found, verdict)
 	assert.Equal(t, Legacy, kind)
-	assert.Equal(t, int64(1), p.Preview().Detail["kinds"].(map[string]int64)["legacy"])
+	assert.Equal(t, int64(1), p.Previews()[0].Detail["kinds"].(map[string]int64)["legacy"])
 
 	strict.on = true
 	verdict, _ = p.Check(legacy)
@@ -116,5 +116,5 @@ func TestMarkLogsAndSpansOnce(t *testing.T) {
 	v := p.Violations()
 	assert.Equal(t, int64(2), v.Total)
 	assert.ElementsMatch(t, []string{"shop", "a"}, []string{v.Offenders[0].Sender, v.Offenders[1].Sender})
-	assert.Empty(t, p.Preview().Flag, "it refuses nothing, whatever the flag")
+	assert.Empty(t, p.Previews()[0].Flag, "it refuses nothing, whatever the flag")
 }

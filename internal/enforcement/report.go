@@ -57,13 +57,13 @@ func (p *Policy) Violations() operator.ViolationSummary {
 	return v
 }
 
-// Preview implements operator.Previewer: what was counted is what strict would refuse. It is of no flag
+// Previews implements operator.Previewer: what was counted is what strict would refuse. It is of no flag
 // where nothing is ever refused.
-func (p *Policy) Preview() operator.Preview {
+func (p *Policy) Previews() []operator.Preview {
 	v := p.Violations()
-	return operator.Preview{
+	return []operator.Preview{{
 		Flag:    p.flag,
 		Summary: fmt.Sprintf("%s would refuse what it has counted: %d records of %d senders", p.place, v.Total, len(v.Offenders)),
 		Detail:  map[string]any{"kinds": v.Kinds, "offenders": v.Offenders[:min(10, len(v.Offenders))]},
-	}
+	}}
 }

@@ -29,6 +29,7 @@ type Registrar interface {
 	RegisterTable(t Table) (remove func())
 	RegisterCheck(c Check) (remove func())
 	RegisterTap(t *Tap) (remove func())
+	RegisterPreviewer(p Previewer) (remove func())
 }
 
 // Inspector is what the control extension offers to extensions that look at the whole agent
@@ -36,6 +37,8 @@ type Registrar interface {
 type Inspector interface {
 	// Tables returns every registered table, by name.
 	Tables() []Table
+	// Previews returns what every table and component that can tells of its flags.
+	Previews() []Preview
 	// RunChecks runs the self-checks of these names, or all where none is given; an unknown name is an error.
 	RunChecks(ctx context.Context, names ...string) (Diagnostics, error)
 }

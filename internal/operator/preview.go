@@ -1,11 +1,14 @@
-// This file is how a table tells what switching a flag on would do.
+// This file is how a component tells what switching a flag on would do.
 
 package operator
 
-// Previewer is a table whose owner knows, from a dry run on the traffic now passing, what setting a flag
-// true would do. `migrate preview` asks it.
+// Previewer knows, from a dry run on the traffic now passing, what setting flags true would do. `migrate preview` asks
+// it. A table may be one, or a component that has none and registers.
 type Previewer interface {
-	Preview() Preview
+	// Name is the component's id.
+	Name() string
+	// Previews has one for each flag, "" for none at present.
+	Previews() []Preview
 }
 
 // Preview is what a flag would do.

@@ -144,6 +144,8 @@ type Enricher interface {
 	// Enrich adds the error context of the span that the record was written in, and reports whether
 	// there was any.
 	Enrich(s Sender, record plog.LogRecord) bool
+	// WouldEnrich reports whether Enrich would add something, and adds nothing.
+	WouldEnrich(s Sender, record plog.LogRecord) bool
 	// NoteError remembers an error record of an agent, for its obituary.
 	NoteError(s Sender, at pcommon.Timestamp, text string)
 }

@@ -193,6 +193,8 @@ func (r *registrar) RegisterCheck(operator.Check) func() { r.checks++; return fu
 
 func (r *registrar) RegisterTap(*operator.Tap) func() { return func() {} }
 
+func (r *registrar) RegisterPreviewer(operator.Previewer) func() { return func() {} }
+
 func TestControlShowsTheTable(t *testing.T) {
 	cfg, control := config(dedupRule(time.Minute, emitFirst)), &registrar{}
 	cfg.Control = &controlID

@@ -131,18 +131,18 @@ func (f *foreseen) take(r *planned, lr plog.LogRecord, now int64) {
 	known.until = now + int64(r.window)*int64(time.Millisecond)
 }
 
-// Preview implements operator.Previewer: what switching the flag on would do to what passes now.
-func (t keysTable) Preview() operator.Preview {
+// Previews implements operator.Previewer: what switching the flag on would do to what passes now.
+func (t keysTable) Previews() []operator.Preview {
 	p := t.p
 	answer := operator.Preview{Flag: p.cfg.Flag}
 	if p.flag.Enabled() {
 		answer.Summary = "the rules are at work: `foundation-agent tables info " + t.Name() + " --output json` shows what they do"
-		return answer
+		return []operator.Preview{answer}
 	}
 	now := p.now()
 	p.preview.ask(now)
 	answer.Summary, answer.Detail = p.preview.describe(now)
-	return answer
+	return []operator.Preview{answer}
 }
 
 func (p *preview) describe(now int64) (summary string, detail map[string]any) {

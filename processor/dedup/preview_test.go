@@ -20,11 +20,11 @@ func TestPreviewWhileTheFlagIsOff(t *testing.T) {
 	r.flag = off{}
 	table := keysTable{r.dedupProcessor}
 	r.send(events(5, "e", "before"))
-	require.Contains(t, table.Preview().Summary, "ask again")
+	require.Contains(t, table.Previews()[0].Summary, "ask again")
 
 	r.send(events(5, "e", "k"))
 	r.send(events(1, "e", "other"))
-	p := table.Preview()
+	p := table.Previews()[0]
 	require.Equal(t, r.cfg.Flag, p.Flag)
 	require.Contains(t, p.Summary, "of 6 events in 0s, 4 (66.7 %) would be suppressed; 2 keys")
 	require.Len(t, p.Detail, 1)
@@ -35,7 +35,7 @@ func TestPreviewWhileTheFlagIsOff(t *testing.T) {
 
 	r.pass(11 * time.Second)
 	r.send(events(1, "e", "k"))
-	require.Contains(t, table.Preview().Summary, "of 7 events in 11s, 4 ", "its window is over")
+	require.Contains(t, table.Previews()[0].Summary, "of 7 events in 11s, 4 ", "its window is over")
 
 	require.Equal(t, 12.0, next.weight(), "every record has passed as it came")
 	keys, _ := r.table.size()
@@ -43,5 +43,5 @@ func TestPreviewWhileTheFlagIsOff(t *testing.T) {
 
 	r.pass(2 * previewFor)
 	r.send(events(5, "e", "k"))
-	require.Contains(t, table.Preview().Summary, "ask again", "nobody had asked any more")
+	require.Contains(t, table.Previews()[0].Summary, "ask again", "nobody had asked any more")
 }

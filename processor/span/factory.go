@@ -37,5 +37,6 @@ func createLogs(_ context.Context, set processor.Settings, cfg component.Config,
 	}
 	return &logs{
 		cfg: cfg.(*Config), next: next, passed: passed, audit: newAudit(cfg.(*Config), set.ID, "logs"), tap: operator.NewTap(set.ID.String()),
+		preview: &preview{name: set.ID.String()},
 	}, nil
 }

@@ -26,8 +26,9 @@ type logs struct {
 
 	passed *passed
 
-	tap       *operator.Tap
-	removeTap func()
+	tap     *operator.Tap
+	preview *preview
+	hide    []func() // tap and preview
 
 	audit     *enforcement.Policy
 	hideAudit func()
@@ -55,7 +56,8 @@ func (l *logs) Start(ctx context.Context, h component.Host) error {
 	if err != nil {
 		return err
 	}
-	l.removeTap = control.RegisterTap(l.tap)
+	l.preview.flag = l.flag
+	l.hide = append(l.hide, control.RegisterTap(l.tap), control.RegisterPreviewer(l.preview))
 	return nil
 }
 
@@ -64,8 +66,8 @@ func (l *logs) Shutdown(context.Context) error {
 	if l.hideAudit != nil {
 		l.hideAudit()
 	}
-	if l.removeTap != nil {
-		l.removeTap()
+	for _, hide := range l.hide {
+		hide()
 	}
 	return nil
 }
@@ -74,6 +76,7 @@ func (l *logs) Shutdown(context.Context) error {
 func (l *logs) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	l.audit.MarkLogs(ctx, ld)
 	enrich, seen := l.flag.Enabled(), tally{}
+	foresee, gain := !enrich && l.preview.asked(), int64(0)
 	for _, rl := range ld.ResourceLogs().All() {
 		sender := l.senderOf(ctx, rl.Resource())
 		for _, sl := range rl.ScopeLogs().All() {
@@ -81,12 +84,17 @@ func (l *logs) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 				l.passed.log(record, &seen)
 				if enrich {
 					l.table.Enrich(sender, record)
+				} else if foresee && l.table.WouldEnrich(sender, record) {
+					gain++
 				}
 				if sender.Proven() && record.SeverityNumber() >= plog.SeverityNumberError {
 					l.table.NoteError(sender, timeOf(record), textOf(record))
 				}
 			}
 		}
+	}
+	if foresee {
+		l.preview.add(int64(ld.LogRecordCount()), gain)
 	}
 	l.tap.Observe(ld)
 	if err := l.next.ConsumeLogs(ctx, ld); err != nil {

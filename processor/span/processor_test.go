@@ -235,6 +235,51 @@ func TestLogs(t *testing.T) {
 	require.NoError(t, l.Shutdown(t.Context()))
 }
 
+// off is the handle of a flag that is off.
+type off struct{}
+
+func (off) Name() string                      { return "f" }
+func (off) Enabled() bool                     { return false }
+func (off) OnChange(func(bool)) (stop func()) { return func() {} }
+
+func TestPreviewWhileTheFlagIsOff(t *testing.T) {
+	h := withTable(t)
+	p := startTraces(t, h, &next{})
+	sink := &consumertest.LogsSink{}
+	created, err := NewFactory().CreateLogs(t.Context(), processortest.NewNopSettings(metadata.Type), createDefaultConfig(), sink)
+	require.NoError(t, err)
+	require.NoError(t, created.Start(t.Context(), h))
+	l := created.(*logs)
+	l.flag, l.preview.flag = off{}, off{}
+	ctx := door.WithCaller(t.Context(), door.Caller{})
+	td := batch([2]int64{1, 0})
+	td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().PutStr("error_context.k", "v")
+	require.NoError(t, p.ConsumeTraces(ctx, td))
+	send := func() {
+		ld := plog.NewLogs()
+		rl := ld.ResourceLogs().AppendEmpty()
+		rl.Resource().Attributes().PutStr("agent.id", "a")
+		records := rl.ScopeLogs().AppendEmpty().LogRecords()
+		records.AppendEmpty() // outside of any span
+		inSpan := records.AppendEmpty()
+		inSpan.SetTraceID(pcommon.TraceID{7: 1})
+		inSpan.SetSpanID(pcommon.SpanID{7: 1})
+		require.NoError(t, l.ConsumeLogs(ctx, ld))
+	}
+	send()
+	require.Contains(t, l.preview.Previews()[0].Summary, "ask again")
+	send()
+	got := l.preview.Previews()[0]
+	assert.Equal(t, "f", got.Flag)
+	assert.Contains(t, got.Summary, "of 2 log records in 0s, 1 (50.0 %) would gain error context")
+	for _, ld := range sink.AllLogs() {
+		for _, record := range ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
+			assert.Zero(t, record.Attributes().Len(), "it passes as it came")
+		}
+	}
+	require.NoError(t, l.Shutdown(t.Context()))
+}
+
 // BenchmarkComplete is what the processor adds to a complete span, while nothing is open, and while
 // 10,000 others are. The floor, decoding it as a receiver has to, is measured beside it.
 func BenchmarkComplete(b *testing.B) {
