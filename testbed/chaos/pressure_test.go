@@ -1,13 +1,16 @@
 package chaos
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
+	"os/exec"
 	"syscall"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/foundation-agent/foundation-agent/internal/agenttest"
 	"github.com/foundation-agent/foundation-agent/testbed/backend"
 	"github.com/foundation-agent/foundation-agent/testbed/load"
 )
@@ -69,8 +72,20 @@ var pressureFaults = []fault{
 		t.until("300 events of three ages should be accounted for", func() bool {
 			return t.backend.Logs().Event("clock.jumped").Weight == 300
 		})
-		t.note("300 events of now, a day ahead and two days behind in one window: weight 300. The agent's own clock: in the components' tests")
+		t.note("300 events of now, a day ahead and two days behind in one window: weight 300")
 		return t.settle()
+	}},
+	{"the agent's own clock jumps (in process)", "windows, leases and soaks count time that passed, not the clock; the account holds over a clock set back", func(t *trial) []account {
+		// A process cannot be given a wall clock of its own, so the components' own tests move theirs.
+		const jumps = "^(TestAccountHolds|TestLeaseClockCountsOnlyTimeInWhichWeRan|TestSoakCountsObservedTimeAlone)$"
+		tests := exec.Command("go", "test", "-count=1", "-v", "-run", jumps, "./processor/dedup", "./extension/registry", "./extension/migration")
+		tests.Dir = agenttest.Root()
+		said, err := tests.CombinedOutput()
+		require.NoError(t, err, string(said))
+		passed := bytes.Count(said, []byte("\n--- PASS"))
+		require.GreaterOrEqual(t, passed, 3, string(said))
+		t.note("%d tests of event_dedup, agent_registry and staged_migration passed", passed)
+		return nil
 	}},
 }
 

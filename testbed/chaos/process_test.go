@@ -7,7 +7,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/foundation-agent/foundation-agent/internal/agenttest"
+	"github.com/foundation-agent/foundation-agent/testbed/backend"
 )
+
+// sifted has the OTLP receiver take repeats out of requests.
+const sifted = `
+receivers: {otlp: {protocols: {grpc: {middlewares: [{id: wire_dedup}]}}}}
+processors: {event_dedup: {wire: wire_dedup}}
+extensions: {wire_dedup: }
+service: {extensions: [file_storage, health_check, agent_registry, open_spans, control, pprof, wire_dedup]}
+`
 
 // processFaults happen to the agent's process.
 var processFaults = []fault{
@@ -25,6 +34,20 @@ var processFaults = []fault{
 			t.load.flows(t)
 		}
 		t.note("%d kills under load", times(20))
+		return t.settle()
+	}},
+	{"kill -9 with wire_dedup", "the same where wire_dedup takes repeats out before they are decoded, and while the backend refuses", func(t *trial) []account {
+		t.with(sifted)
+		t.run()
+		for range times(5) {
+			time.Sleep(window + window/3)
+			t.note("%.0f repeats were not decoded", t.agent.Metric("otelcol_wire_dedup_records"))
+			t.kill()
+			t.backend.Be(backend.Refuses)
+			t.start()
+			t.load.flows(t)
+			t.backend.Be(backend.Accepts)
+		}
 		return t.settle()
 	}},
 	{"SIGTERM and restart", "nothing is lost, windows continue", func(t *trial) []account {
