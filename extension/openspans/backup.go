@@ -234,19 +234,12 @@ func (o operatorTable) Rebuild(context.Context) (entries int64, err error) {
 	t := o.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	index := make(map[key]ref, len(t.index))
-	for i := range t.ended.len {
-		b := t.ended.at((t.ended.first + i) % t.ended.limit)
-		index[b.key] = b.ref
-	}
-	for _, at := range t.slab {
-		if e := at.entry; e != nil {
-			index[e.key] = e.ref
+	t.index.rebuild()
+	for _, at := range t.index.places {
+		if at.entry != nil {
 			entries++
 		}
 	}
-	t.index = index
-	t.watched.Store(int64(len(index)))
 	return entries, nil
 }
 

@@ -194,7 +194,7 @@ func (t *table) shutDown() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var left []*entry
-	for _, at := range t.slab {
+	for _, at := range t.index.places {
 		if e := at.entry; e != nil && (e.state == open || e.state == waiting) {
 			left = append(left, e)
 		}

@@ -96,7 +96,7 @@ func (p *passage) Done(err error) {
 	}
 	if err == nil {
 		for _, b := range p.ended {
-			if _, known := t.index[b.key]; !known {
+			if !t.holds(b.key) {
 				t.remember(b)
 			}
 		}

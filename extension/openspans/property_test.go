@@ -422,7 +422,7 @@ func (m *model) check() {
 	}
 	require.Equal(m.t, open, m.table.held.spans)
 	var held, out int64
-	for _, at := range m.table.slab {
+	for _, at := range m.table.index.places {
 		switch e := at.entry; {
 		case e == nil:
 		case e.state == leaving:
@@ -433,5 +433,5 @@ func (m *model) check() {
 	}
 	require.Equal(m.t, held, m.table.held.bytes, "the account of memory")
 	require.Equal(m.t, out, m.table.out.bytes)
-	require.Equal(m.t, int64(len(m.table.index)), m.table.watched.Load())
+	require.Equal(m.t, int64(m.table.index.len), m.table.watched.Load())
 }

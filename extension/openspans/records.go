@@ -81,14 +81,14 @@ func (w *records) all() {
 func (w *records) entries() {
 	t, at := w.table, 0
 	w.steps(func() (more bool) {
-		if at < len(t.slab) {
-			if e := t.slab[at].entry; e != nil && !e.synthetic {
+		if at < len(t.index.places) {
+			if e := t.index.places[at].entry; e != nil && !e.synthetic {
 				w.entry(e)
 				w.contexts(e.process)
 			}
 			at++
 		}
-		return at < len(t.slab)
+		return at < len(t.index.places)
 	})
 }
 

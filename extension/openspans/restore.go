@@ -87,12 +87,12 @@ func (t *table) apply(im *image) (a added) {
 	defer t.mu.Unlock()
 	slices.SortFunc(im.ended, func(a, b tombstone) int { return cmp.Compare(a.ended, b.ended) })
 	for _, b := range im.ended {
-		if _, known := t.index[b.key]; !known && t.clock.now()-b.ended <= int64(t.cfg.EndedTTL) {
+		if !t.holds(b.key) && t.clock.now()-b.ended <= int64(t.cfg.EndedTTL) {
 			t.remember(b)
 		}
 	}
 	for _, s := range im.inOrder() {
-		if _, known := t.index[s.key]; !known {
+		if !t.holds(s.key) {
 			a.entries = append(a.entries, t.revive(s, im.shapeOf[s]))
 		}
 	}

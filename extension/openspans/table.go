@@ -18,15 +18,6 @@ import (
 	"github.com/foundation-agent/foundation-agent/internal/spans"
 )
 
-// ref is the number of a place in the slab. A span keeps its place from its first half until it is forgotten.
-type ref int32
-
-// place holds an entry, or says where its tombstone is.
-type place struct {
-	entry *entry
-	ended int32 // position of the tombstone, where there is no entry
-}
-
 // amount is a number of spans and an estimate of their memory.
 type amount struct {
 	spans int
@@ -50,9 +41,7 @@ type table struct {
 
 	mu           sync.Mutex
 	stopped      int64 // the time of the batch that is being taken in; 0 for none
-	index        map[key]ref
-	slab         []place
-	free         []ref
+	index        index
 	fresh        [maxFresh]ref // places of what changed last, round and round
 	nextFresh    int
 	seq          uint64
@@ -87,7 +76,7 @@ func newTable(cfg *Config, logger *zap.Logger, c clock) *table {
 		managed:    func() bool { return true },
 		events:     extevent.NewBuffer(maxAgentsWithErrors),
 		wake:       make(chan struct{}, 1),
-		index:      map[key]ref{},
+		index:      newIndex(),
 		ended:      newTombstones(cfg),
 		agents:     map[string]*agent{},
 		shapes:     shapes{byKey: map[shapeKey]*shape{}},
@@ -131,7 +120,7 @@ const maxFresh = 16 << 10
 func (t *table) freshen(e *entry) {
 	at := &t.fresh[t.nextFresh]
 	t.nextFresh = (t.nextFresh + 1) % maxFresh
-	if stale := t.slab[*at].entry; stale != nil && stale != e && stale.state != leaving {
+	if stale := t.index.places[*at].entry; stale != nil && stale != e && stale.state != leaving {
 		stale.base.pack()
 		stale.more.pack()
 	}
@@ -153,15 +142,19 @@ func (t *table) stopTime() (goOn func()) {
 
 // at returns what a key leads to: an entry, what is left of one, or neither.
 func (t *table) at(k key) (*entry, *tombstone) {
-	r, ok := t.index[k]
-	if !ok {
+	r := t.index.find(k)
+	if r == 0 {
 		return nil, nil
 	}
-	if e := t.slab[r].entry; e != nil {
-		return e, nil
+	p := &t.index.places[r]
+	if p.entry != nil {
+		return p.entry, nil
 	}
-	return nil, t.ended.at(int(t.slab[r].ended))
+	return nil, t.ended.at(int(p.ended) - 1)
 }
+
+// holds reports whether a key leads anywhere.
+func (t *table) holds(k key) bool { return t.index.find(k) != 0 }
 
 // live returns the entry of a key; nil where there is none or only a tombstone.
 func (t *table) live(k key) *entry {
@@ -170,24 +163,16 @@ func (t *table) live(k key) *entry {
 }
 
 // reserve gives a key a place.
-func (t *table) reserve(k key) (r ref) {
-	if n := len(t.free); n > 0 {
-		r, t.free = t.free[n-1], t.free[:n-1]
-	} else {
-		r = ref(len(t.slab))
-		t.slab = append(t.slab, place{})
-	}
-	t.index[k] = r
-	t.watched.Store(int64(len(t.index)))
+func (t *table) reserve(k key) ref {
+	r := t.index.reserve(k)
+	t.watched.Store(int64(t.index.len))
 	return r
 }
 
 // vacate is the inverse of reserve.
-func (t *table) vacate(k key, r ref) {
-	t.slab[r] = place{}
-	t.free = append(t.free, r)
-	delete(t.index, k)
-	t.watched.Store(int64(len(t.index)))
+func (t *table) vacate(r ref) {
+	t.index.vacate(r)
+	t.watched.Store(int64(t.index.len))
 }
 
 // admit adds a new entry to slab, index and agent, and makes room for it first.
@@ -196,7 +181,7 @@ func (t *table) admit(e *entry, p *process) {
 	t.makeRoom(p.agent, 1, e.size())
 	p.held--
 	e.ref = t.reserve(e.key)
-	t.slab[e.ref].entry = e
+	t.index.places[e.ref].entry = e
 	e.process = p
 	t.join(e)
 	t.held.add(e)
@@ -288,7 +273,7 @@ func (t *table) drop(e *entry) {
 	t.dropContext(e)
 	t.unlink(e)
 	t.remove(e)
-	t.vacate(e.key, e.ref)
+	t.vacate(e.ref)
 }
 
 // bury turns an entry that was delivered, or whose complete span passed, into a tombstone.
@@ -298,17 +283,24 @@ func (t *table) bury(e *entry) {
 		t.contexts--
 	}
 	t.remove(e)
-	t.slab[e.ref] = place{ended: int32(t.ended.add(b, t.forgetEnded))}
+	t.rest(b)
 }
 
 // remember adds a tombstone of a span that was not in the table.
 func (t *table) remember(b tombstone) {
 	b.ref = t.reserve(b.key)
-	t.slab[b.ref].ended = int32(t.ended.add(b, t.forgetEnded))
+	t.rest(b)
+}
+
+// rest leaves a tombstone in its place.
+func (t *table) rest(b tombstone) {
+	position := t.ended.add(b, t.forgetEnded)
+	p := &t.index.places[b.ref]
+	p.entry, p.ended = nil, 1+int32(position)
 }
 
 // forgetEnded drops the key of a tombstone that goes.
-func (t *table) forgetEnded(b *tombstone) { t.vacate(b.key, b.ref) }
+func (t *table) forgetEnded(b *tombstone) { t.vacate(b.ref) }
 
 // remove ends the life of an entry. Its place is the caller's to see to.
 func (t *table) remove(e *entry) {

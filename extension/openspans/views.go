@@ -58,12 +58,12 @@ func (t *table) list(query url.Values, limit int) operator.OpenSpans {
 	var matching []listed
 	for from, more := 0, true; more; from += stepItems {
 		t.mu.Lock()
-		for _, at := range t.slab[min(from, len(t.slab)):min(from+stepItems, len(t.slab))] {
+		for _, at := range t.index.places[min(from, len(t.index.places)):min(from+stepItems, len(t.index.places))] {
 			if e := at.entry; e != nil && (e.state == open || e.state == waiting) && !e.synthetic && matches(e, query) {
 				matching = append(matching, listed{e, e.opened})
 			}
 		}
-		more = from < len(t.slab)
+		more = from < len(t.index.places)
 		t.mu.Unlock()
 	}
 	slices.SortFunc(matching, func(a, b listed) int { return cmp.Compare(a.opened, b.opened) })
