@@ -90,8 +90,8 @@ func (x *index) enter(s slot) {
 }
 
 // vacate is the inverse of reserve.
-func (x *index) vacate(r ref) {
-	i := x.hash(x.places[r].key) & x.mask()
+func (x *index) vacate(k key, r ref) {
+	i := x.hash(k) & x.mask()
 	for x.slots[i].place != r {
 		i = (i + 1) & x.mask()
 	}

@@ -15,7 +15,7 @@ func TestIndexFindsWhatAMapFinds(t *testing.T) {
 		for step, n := range rapid.SliceOfN(rapid.SampledFrom(keys), 0, 600).Draw(t, "steps") {
 			k := key{trace: traceID(n), span: spanID(n % 7)}
 			if r, known := want[k]; known {
-				x.vacate(r)
+				x.vacate(k, r)
 				delete(want, k)
 			} else {
 				want[k] = x.reserve(k)

@@ -170,8 +170,8 @@ func (t *table) reserve(k key) ref {
 }
 
 // vacate is the inverse of reserve.
-func (t *table) vacate(r ref) {
-	t.index.vacate(r)
+func (t *table) vacate(k key, r ref) {
+	t.index.vacate(k, r)
 	t.watched.Store(int64(t.index.len))
 }
 
@@ -273,7 +273,7 @@ func (t *table) drop(e *entry) {
 	t.dropContext(e)
 	t.unlink(e)
 	t.remove(e)
-	t.vacate(e.ref)
+	t.vacate(e.key, e.ref)
 }
 
 // bury turns an entry that was delivered, or whose complete span passed, into a tombstone.
@@ -300,7 +300,7 @@ func (t *table) rest(b tombstone) {
 }
 
 // forgetEnded drops the key of a tombstone that goes.
-func (t *table) forgetEnded(b *tombstone) { t.vacate(b.ref) }
+func (t *table) forgetEnded(b *tombstone) { t.vacate(b.key, b.ref) }
 
 // remove ends the life of an entry. Its place is the caller's to see to.
 func (t *table) remove(e *entry) {
