@@ -116,13 +116,13 @@ func (t *table) unmanaged() forecast {
 	now := t.clock.now()
 	at := 0
 	newRecords(t, nil).steps(func() (more bool) {
-		if at < len(t.slab) {
-			if e := t.slab[at].entry; e != nil && e.state == open && !e.managed && !e.synthetic {
+		if at < len(t.index.places) {
+			if e := t.index.places[at].entry; e != nil && e.state == open && !e.managed && !e.synthetic {
 				f.take(t, e, now)
 			}
 			at++
 		}
-		return at < len(t.slab)
+		return at < len(t.index.places)
 	})
 	return f
 }
