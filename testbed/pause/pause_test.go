@@ -4,9 +4,11 @@ package pause
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -38,6 +40,16 @@ service:
   telemetry: {logs: {level: warn}}
 `
 
+// loads go on during the backups. The greedy one, with what sends it, takes all of two cores: a pause is then also
+// the wait for a core.
+var loads = []struct {
+	what          string
+	events, pairs float64 // a second; 0: as many as the agent takes
+}{
+	{"20,000 events and 5,000 span pairs a second", 20_000, 5_000},
+	{"as many events and span pairs as the agent takes", 0, 0},
+}
+
 // table is what the command says of one.
 type table struct {
 	Name         string        `json:"name"`
@@ -45,7 +57,7 @@ type table struct {
 	LongestPause time.Duration `json:"longest_pause_ns"`
 }
 
-// TestPause fills the tables over OTLP, goes on sending as fast as the agent takes it, and runs the command.
+// TestPause fills the tables over OTLP, goes on sending, and runs the command.
 func TestPause(t *testing.T) {
 	if os.Getenv("PAUSE") == "" {
 		t.Skip("takes a minute: set PAUSE=1, or use make pause")
@@ -57,31 +69,33 @@ func TestPause(t *testing.T) {
 	send(t, agent, logs(load.Unique), keys)
 	send(t, agent, source(t)(load.Starts("starts", load.SpanShape{Batch: 1000})), openSpans)
 
-	halt := make(chan struct{})
-	done := make(chan error, 2)
-	for _, s := range []*load.Source{
-		logs(load.Cycle(keys)), // each a duplicate of a key in the table
-		source(t)(load.Pairs("pairs", load.SpanShape{Batch: 1000, Offset: openSpans})),
-	} {
-		go func() {
-			_, err := load.Run(t.Context(), s, load.Options{Endpoint: agent.OTLP, Senders: 1, Halt: halt, Retry: true})
+	offset := uint64(openSpans)
+	for _, l := range loads {
+		halt := make(chan struct{})
+		done := make(chan error, 2)
+		run := func(s *load.Source, rate float64) {
+			_, err := load.Run(t.Context(), s, load.Options{Endpoint: agent.OTLP, Senders: 1, Halt: halt, Rate: rate, Retry: true})
 			done <- err
-		}()
-	}
-	longest := map[string]table{}
-	began := time.Now()
-	for range backups {
-		for _, one := range backUp(t, agent) {
-			if one.LongestPause >= longest[one.Name].LongestPause {
-				longest[one.Name] = one
+		}
+		pairs := source(t)(load.Pairs("pairs", load.SpanShape{Batch: 1000, Offset: offset}))
+		go run(logs(load.Cycle(keys)), l.events) // each a duplicate of a key in the table
+		go run(pairs, l.pairs)
+		longest := map[string]table{}
+		began := time.Now()
+		for range backups {
+			for _, one := range backUp(t, agent) {
+				if one.LongestPause >= longest[one.Name].LongestPause {
+					longest[one.Name] = one
+				}
 			}
 		}
+		took := time.Since(began) / backups
+		close(halt)
+		require.NoError(t, <-done)
+		require.NoError(t, <-done)
+		show(l.what, longest, took)
+		offset += uint64(pairs.Made())
 	}
-	took := time.Since(began) / backups
-	close(halt)
-	require.NoError(t, <-done)
-	require.NoError(t, <-done)
-	show(longest, took)
 }
 
 func source(t *testing.T) func(*load.Source, error) *load.Source {
@@ -109,13 +123,13 @@ func backUp(t *testing.T, agent *agenttest.Agent) []table {
 	return manifest.Tables
 }
 
-func show(longest map[string]table, took time.Duration) {
-	fmt.Printf("%d backups of %d keys and %d open spans under load, %s each; the budget of a pause is %s\n",
-		backups, keys, openSpans, took.Round(time.Millisecond), budget)
+func show(load string, longest map[string]table, took time.Duration) {
+	fmt.Printf("%d backups of %d keys and %d open spans, %s each, with %s; the budget of a pause is %s\n",
+		backups, keys, openSpans, took.Round(time.Millisecond), load, budget)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TABLE\tBYTES\tLONGEST PAUSE")
-	for _, t := range longest {
-		fmt.Fprintf(w, "%s\t%d\t%s\n", t.Name, t.Bytes, t.LongestPause.Round(time.Microsecond))
+	for _, name := range slices.Sorted(maps.Keys(longest)) {
+		fmt.Fprintf(w, "%s\t%d\t%s\n", name, longest[name].Bytes, longest[name].LongestPause.Round(time.Microsecond))
 	}
 	_ = w.Flush() // standard output is for people
 }
