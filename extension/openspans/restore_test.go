@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -169,6 +170,49 @@ func TestBackupAndRestore(t *testing.T) {
 	require.NoError(t, err)
 	assert.EqualValues(t, 2, rebuilt)
 	f.mustEnd(agentA)
+}
+
+// What changes while a backup is written is in it as it is at the end: the first record that is emitted finds the
+// rest of the table changed.
+func TestBackupHasWhatChangesMeanwhile(t *testing.T) {
+	f := start(t, nil)
+	in := func(process string) spans.Sender { return spans.Sender{Agent: "a", Process: process} }
+	for i := range 3 * stepItems { // several steps
+		f.mustStart(in(fmt.Sprint(i)), "filler")
+	}
+	require.NoError(t, f.PushContext(in("idle"), mapOf("k", "idle")))
+	require.NoError(t, f.PushContext(in("cleared"), mapOf("k", "cleared")))
+	f.mustStart(in("ends"), "ends")
+	require.NoError(t, f.PushContext(in("forgotten"), mapOf("k", "of before")))
+	change := sync.OnceFunc(func() {
+		f.mustStart(in("idle"), "late") // no longer idle when those are listed
+		require.NoError(t, f.ClearContext(in("cleared")))
+		f.mustEnd(in("ends"))
+		require.NoError(t, f.ClearContext(in("forgotten")))
+		require.NoError(t, f.PushContext(in("forgotten"), mapOf("k", "of after")))
+	})
+	im := newImage()
+	_, err := f.table.backup(func(record []byte) error {
+		change()
+		return im.read(record)
+	})
+	require.NoError(t, err)
+	require.Nil(t, f.sinceBackup)
+
+	g := start(t, nil)
+	g.table.apply(im)
+	for process, want := range map[string]map[string]any{
+		"idle": {"k": "idle"}, "cleared": {}, "forgotten": {"k": "of after"},
+	} {
+		got, err := g.Context(in(process))
+		require.NoError(t, err)
+		assert.Equal(t, want, got.AsRaw(), process)
+	}
+	assert.Equal(t, "late", g.list(map[string][]string{"process": {"idle"}}, 1).Spans[0].Name)
+	_, err = g.EndSpan(in("ends"), endHalf(nil))
+	require.ErrorIs(t, err, spans.ErrNothingOpen)
+	held, _ := g.amounts()
+	assert.Equal(t, 3*stepItems+1, held.spans)
 }
 
 // The pause of a backup is bounded by a step, not by the table.

@@ -3,9 +3,11 @@ package dedup
 import (
 	"bytes"
 	"context"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configopaque"
@@ -86,6 +88,31 @@ func TestBackupBringsItsSecret(t *testing.T) {
 	r.pass(3 * time.Minute)
 	require.Equal(t, 8.0, next.weight(), "3 + 2 + 1, and 2 after the restart")
 	require.NoError(t, r.Shutdown(t.Context()))
+}
+
+// The secret changes under senders: whichever of the two a batch was hashed under, its weight leaves once.
+func TestAccountStaysStraightWhileTheSecretChanges(t *testing.T) {
+	image, now := backedUp(t, "")
+	next := &sink{}
+	r := newRig(t, config(dedupRule(time.Minute, emitFirstAndSummary)), next, nil, now)
+	restoration := restoration(t, r, image)
+	const senders, batches = 4, 200
+	var running sync.WaitGroup
+	for sender := range senders {
+		running.Go(func() {
+			for range batches {
+				assert.NoError(t, r.ConsumeLogs(t.Context(), events(5, "e", []string{"k", "other"}[sender%2])))
+			}
+		})
+	}
+	for range 20 {
+		_, err := restoration.Apply()
+		require.NoError(t, err)
+		require.NoError(t, restoration.Undo())
+	}
+	running.Wait()
+	r.pass(3 * time.Minute)
+	require.Equal(t, float64(senders*batches*5), next.weight())
 }
 
 func TestRestoreIsUndone(t *testing.T) {
