@@ -92,7 +92,7 @@ func (g *guarded) baseline(usual func()) {
 	}
 }
 
-// suffers holds the guard against a trouble that one strike makes, and that is over by itself within two seconds.
+// suffers holds the guard against a trouble that one strike makes, and that is over by itself within seconds.
 // One strike is forgiven; strikes that go on roll the stage back.
 func (g *guarded) suffers(criterion string, strike func()) {
 	g.Helper()
