@@ -14,6 +14,8 @@ func (p *plan) choose(t *table) {
 		r := &p.records[i]
 		switch {
 		case r.rule == nil:
+		case r.verdict == again:
+			p.repeated++
 		case r.rule.dryRun:
 			p.dryRun(r)
 		case r.verdict == suppress:

@@ -12,6 +12,7 @@ const (
 
 // undo gives back all that the plan reserved or took: the sender will come again.
 func (p *plan) undo(t *table) {
+	t.recent.settle(p.claimed, false)
 	p.eachShard(t, func(s *shard, r *planned) {
 		if r.reserved {
 			s.cancel(r)
@@ -27,6 +28,7 @@ func (p *plan) undo(t *table) {
 
 // commit makes the plan true.
 func (p *plan) commit(t *table, o outcome) {
+	t.recent.settle(p.claimed, true)
 	p.eachShard(t, func(s *shard, r *planned) {
 		switch {
 		case r.reserved && o == refused && r.verdict == pass:
@@ -99,6 +101,9 @@ func (p *plan) addition(r *planned, weight float64) addition {
 
 // commitOne does what is left to do for a record beside its key.
 func (p *plan) commitOne(r *planned, t *table, o outcome) {
+	if r.verdict == again {
+		return // it is in the account
+	}
 	n := p.tallyOf(r.rule)
 	n.in += r.own
 	switch r.verdict {

@@ -42,6 +42,7 @@ const (
 	domainContent  // event known by its content
 	domainBatch
 	domainCarry
+	domainSummary // of a peer, by its identity
 )
 
 // field is a name and a value of a map, gathered to be sorted.

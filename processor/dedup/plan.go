@@ -19,6 +19,7 @@ const (
 	drop                    // sampling dropped it; its weight rides on what passes
 	offer                   // a reservoir may take it
 	join                    // it joins a batch
+	again                   // it has come before, as a summary of a peer that was delivered twice
 )
 
 // planned is one record of a batch.
@@ -85,6 +86,10 @@ type plan struct {
 	offers  []int64 // to the reservoir of each rule
 	tallies []tally // of each rule, by its index; the last is of records that no rule takes
 
+	identified []identified
+	claimed    []uint64 // identities that are this plan's to settle
+	repeated   int
+
 	passing  int
 	edited   bool // some record does not pass as it came
 	copied   bool // something of a record must be copied
@@ -112,6 +117,7 @@ func (p *plan) reset() {
 		p.byShard[i] = p.byShard[i][:0]
 	}
 	p.records, p.extras, p.measures, p.strata, p.measuresRead = p.records[:0], p.extras[:1], p.measures[:0], p.strata[:0], 0
+	p.identified, p.claimed, p.repeated = p.identified[:0], p.claimed[:0], 0
 	p.edited, p.copied, p.passing, p.stripped, p.unkeyed = false, false, 0, 0, 0
 	clear(p.offers)
 	clear(p.tallies)
@@ -153,6 +159,7 @@ func (p *plan) prepare(ctx context.Context, ld plog.Logs, rules []*rule, t *tabl
 				if r.summary = f.summary; r.summary {
 					x := p.newExtra(r)
 					x.logCount, x.firstAt = f.logCount, f.firstAt
+					p.identifySummary(r, &f)
 				}
 				if r.rule.sampler != nil {
 					p.newExtra(r).trace = lr.TraceID()
@@ -212,6 +219,16 @@ func (p *plan) identify(lr plog.LogRecord, f *facts, r *rule, resource, scope ke
 	return d.sum()
 }
 
+// identifySummary notes the identity of the summary that was added last.
+func (p *plan) identifySummary(r *planned, f *facts) {
+	if f.recordID == "" || r.rule.dryRun {
+		return
+	}
+	p.digest.begin(domainSummary)
+	p.digest.text(f.recordID)
+	p.identified = append(p.identified, identified{uint32(len(p.records) - 1), p.digest.sum().lo})
+}
+
 // setLanes names the entries beside its own that the record's weight may go to.
 func (p *plan) setLanes(r *planned, lr plog.LogRecord, f *facts, resource key) {
 	size, timeout := r.rule.batchOf(f)
@@ -249,7 +266,9 @@ func (p *plan) decide(t *table) {
 		s.mu.Lock()
 		s.index.warm(p.records, positions)
 		for _, i := range positions {
-			s.decide(&p.records[i], p.now, p.id)
+			if r := &p.records[i]; r.verdict != again {
+				s.decide(r, p.now, p.id)
+			}
 		}
 		s.mu.Unlock()
 	}

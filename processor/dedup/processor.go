@@ -47,6 +47,7 @@ type dedupProcessor struct {
 	preview *preview // of the rules, while the flag is off
 
 	stripped atomic.Int64
+	repeated atomic.Int64
 	unkeyed  atomic.Int64
 
 	telemetry *metadata.TelemetryBuilder
@@ -120,6 +121,9 @@ func (p *dedupProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 		}
 	}
 	plan.prepare(ctx, ld, rules, p.table, trusted)
+	if err := plan.claim(p.table.recent); err != nil {
+		return err
+	}
 	plan.decide(p.table)
 	plan.choose(p.table)
 	if plan.copied || plan.edited && plan.passing > 0 {
@@ -157,6 +161,7 @@ func (p *dedupProcessor) count(plan *plan) {
 		r.stats.take(&plan.tallies[i])
 	}
 	addInt(&p.stripped, int64(plan.stripped))
+	addInt(&p.repeated, int64(plan.repeated))
 	addInt(&p.unkeyed, int64(plan.unkeyed))
 }
 

@@ -22,6 +22,7 @@ type facts struct {
 	summary  bool
 	logCount float64
 	firstAt  int64
+	recordID string
 	stripped int // control attributes that were removed
 
 	oncePer      uint32 // ms, 0 where not asked
@@ -114,6 +115,8 @@ func (f *facts) control(name string, v pcommon.Value) bool {
 			return false
 		}
 		f.summary = v.Bool()
+	case attr.RecordID:
+		f.recordID = v.AsString()
 	case attr.OncePer:
 		ms, ok := milliseconds(v)
 		f.oncePer, f.asked = ms, true

@@ -122,6 +122,7 @@ func (p *dedupProcessor) observe(b *metadata.TelemetryBuilder) error {
 		},
 		func() error { return b.RegisterEventDedupQueuedCallback(single(p.table.waiting.records.Load)) },
 		func() error { return b.RegisterEventDedupFlushFailuresCallback(single(p.outlet.failures.Load)) },
+		func() error { return b.RegisterEventDedupRepeatedCallback(single(p.repeated.Load)) },
 		func() error { return b.RegisterEventDedupStrippedCallback(single(p.stripped.Load)) },
 		func() error { return b.RegisterEventDedupUnkeyedCallback(single(p.unkeyed.Load)) },
 	} {

@@ -18,6 +18,7 @@ type table struct {
 	maxBytes int64 // of what a shard holds
 	rules    []*rule
 	waiting  *backlog
+	recent   *recent
 }
 
 const (
@@ -35,6 +36,7 @@ func newTable(cfg *Config, rules []*rule, now int64) *table {
 		maxKeys:  (cfg.MaxKeys + n - 1) / n,
 		maxBytes: cfg.MaxBytes / int64(n),
 		rules:    rules,
+		recent:   newRecent(),
 		waiting:  &backlog{maxRecords: int64(cfg.Queue.Records), maxBytes: cfg.Queue.Bytes},
 	}
 	for range n {

@@ -38,6 +38,7 @@ type TelemetryBuilder struct {
 	EventDedupOut           metric.Float64ObservableCounter
 	EventDedupQueued        metric.Int64ObservableGauge
 	EventDedupRefused       metric.Float64ObservableCounter
+	EventDedupRepeated      metric.Int64ObservableCounter
 	EventDedupRestored      metric.Float64ObservableCounter
 	EventDedupSampledOut    metric.Int64ObservableCounter
 	EventDedupStripped      metric.Int64ObservableCounter
@@ -198,6 +199,21 @@ func (builder *TelemetryBuilder) RegisterEventDedupRefusedCallback(cb metric.Flo
 		cb(ctx, &observerFloat64{inst: builder.EventDedupRefused, obs: o})
 		return nil
 	}, builder.EventDedupRefused)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterEventDedupRepeatedCallback sets callback for observable EventDedupRepeated metric.
+func (builder *TelemetryBuilder) RegisterEventDedupRepeatedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.EventDedupRepeated, obs: o})
+		return nil
+	}, builder.EventDedupRepeated)
 	if err != nil {
 		return err
 	}
@@ -393,6 +409,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_event_dedup_refused",
 		metric.WithDescription("Weight of the records that the next consumer refused for good, by rule. [Alpha]"),
 		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.EventDedupRepeated, err = builder.meter.Int64ObservableCounter(
+		"otelcol_event_dedup_repeated",
+		metric.WithDescription("Summaries of peers that came once more, known by their foundation.record_id, and were dropped. Their weight is not in any other count. [Alpha]"),
+		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.EventDedupRestored, err = builder.meter.Float64ObservableCounter(
