@@ -157,10 +157,14 @@ func (e *entry) lastContext() []byte {
 	switch {
 	case e.context != nil && e.context.merged != nil:
 		return encodeValues(*e.context.merged)
-	case e.ownContext:
-		return e.base.pack()
-	default:
+	case !e.ownContext:
 		return nil
+	case e.more.empty():
+		return e.base.pack()
+	default: // its complete span passed
+		own := pcommon.NewMap()
+		e.putOwn(own)
+		return encodeValues(own)
 	}
 }
 

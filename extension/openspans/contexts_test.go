@@ -95,6 +95,22 @@ func TestLinger(t *testing.T) {
 	require.ErrorIs(t, f.PopContext(agentA), spans.ErrNoContext)
 }
 
+// A span that its complete one ended had what its start and its updates said.
+func TestLingerAfterACompleteSpan(t *testing.T) {
+	f := start(t, nil)
+	ref, err := f.StartSpan(agentA, startHalf("s", func(s ptrace.Span) { s.Attributes().PutStr("error_context.first", "1") }))
+	require.NoError(t, err)
+	h := spans.NewHalf()
+	h.Span.Attributes().PutStr("error_context.then", "2")
+	_, err = f.UpdateSpan(agentA, h)
+	require.NoError(t, err)
+	p := f.Pass()
+	require.True(t, p.Admit(agentA, completeSpan(key{ref.TraceID, ref.SpanID})))
+	p.Done(nil)
+	want := map[string]any{"error_context.first": "1", "error_context.then": "2"}
+	assert.Equal(t, want, enriched(f, agentA, logIn(ref)))
+}
+
 func TestContextsAreBounded(t *testing.T) {
 	f := start(t, func(c *Config) { c.Context.MaxDepth = 3; c.Context.MaxBytes = 100; c.Context.MaxProcesses = 2 })
 	for range 3 {

@@ -93,6 +93,7 @@ func (s *sink) consume(_ context.Context, td ptrace.Traces) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fail != nil {
+		td.ResourceSpans().RemoveIf(func(ptrace.ResourceSpans) bool { return true }) // it was the consumer's
 		return s.fail
 	}
 	s.n += td.SpanCount()

@@ -227,10 +227,14 @@ func retryWhileFull(do func() error) error {
 func TestOutletRetries(t *testing.T) {
 	f := start(t, nil)
 	f.sink.failWith(errors.New("not now"))
-	f.mustStart(agentA, "kept")
-	f.mustEnd(agentA)
+	ref := f.mustStart(agentA, "kept")
+	_, err := f.EndSpan(agentA, endHalf(func(s ptrace.Span) { s.Attributes().PutStr("k", "v") }))
+	require.NoError(t, err)
 	time.Sleep(20 * time.Millisecond)
 	assert.Zero(t, f.sink.len())
 	f.sink.failWith(nil)
-	f.left(1)
+	got := f.left(1)[0]
+	assert.Equal(t, "kept", got.Name())
+	assert.Equal(t, ref.SpanID, got.SpanID())
+	assert.Equal(t, map[string]any{"k": "v"}, got.Attributes().AsRaw())
 }

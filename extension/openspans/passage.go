@@ -27,7 +27,7 @@ type doom struct {
 func (t *table) Pass() spans.Passage { return &passage{table: t, dooms: map[*entry]doom{}} }
 
 // Watching is one atomic load.
-func (t *table) Watching() bool { return t.watched.Load() > 0 }
+func (t *table) Watching() bool { return t.watched.Load() }
 
 // Admit claims the open span that a complete one ends.
 func (p *passage) Admit(s spans.Sender, span ptrace.Span) bool {

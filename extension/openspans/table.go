@@ -35,7 +35,7 @@ type table struct {
 	managed func() bool // the management flag, now
 	events  *extevent.Buffer
 	stats   stats
-	watched atomic.Int64  // entries of index, for Watching
+	watched atomic.Bool   // the index has entries, for Watching
 	wake    chan struct{} // holds a token while something is leaving
 	persist bool          // changes are kept for storage
 
@@ -165,14 +165,18 @@ func (t *table) live(k key) *entry {
 // reserve gives a key a place.
 func (t *table) reserve(k key) ref {
 	r := t.index.reserve(k)
-	t.watched.Store(int64(t.index.len))
+	if t.index.len == 1 {
+		t.watched.Store(true)
+	}
 	return r
 }
 
 // vacate is the inverse of reserve.
 func (t *table) vacate(k key, r ref) {
 	t.index.vacate(k, r)
-	t.watched.Store(int64(t.index.len))
+	if t.index.len == 0 {
+		t.watched.Store(false)
+	}
 }
 
 // admit adds a new entry to slab, index and agent, and makes room for it first.
