@@ -94,12 +94,13 @@ func (w *walk) surround(b []byte, level int) bool {
 		b = b[n+size:]
 	}
 	w.tally.around[level-1] = around
-	scratch := w.tally.scratch[:0]
+	t := w.tally
+	t.scratch = t.scratch[:0]
 	if level > 1 {
-		scratch = w.around.appendTo(scratch)
+		t.scratch = w.around.appendTo(t.scratch)
 	}
-	w.tally.scratch = append(scratch, around...)
-	w.around = w.memory.sum(w.tally.scratch)
+	t.scratch = append(t.scratch, around...)
+	w.around = w.memory.sum(t.scratch)
 	return true
 }
 
