@@ -104,9 +104,8 @@ func (p *dedupProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	if p.table.waiting.full() {
 		return errQueueFull
 	}
-	plan := p.plans.Get().(*plan)
+	plan := p.newPlan()
 	defer p.release(plan)
-	plan.digest.secret = *p.secret.Load()
 	var err error
 	if plan.tenant, err = p.tenants.of(ctx, &plan.digest); err != nil {
 		return err
@@ -148,9 +147,9 @@ func (p *dedupProcessor) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 
 // foresee looks at a batch beside its way.
 func (p *dedupProcessor) foresee(ctx context.Context, ld plog.Logs, carriedOut *plan, trusted bool) {
-	aside := p.plans.Get().(*plan)
+	aside := p.newPlan()
 	defer p.release(aside)
-	aside.tenant, aside.now, aside.digest.secret = carriedOut.tenant, carriedOut.now, carriedOut.digest.secret
+	aside.tenant, aside.now = carriedOut.tenant, carriedOut.now
 	p.preview.observe(ctx, ld, aside, p.table, trusted)
 	carriedOut.stripped += aside.stripped // it has read the records first
 }
@@ -163,6 +162,13 @@ func (p *dedupProcessor) count(plan *plan) {
 	addInt(&p.stripped, int64(plan.stripped))
 	addInt(&p.repeated, int64(plan.repeated))
 	addInt(&p.unkeyed, int64(plan.unkeyed))
+}
+
+// newPlan returns an empty plan, which hashes with the present secret.
+func (p *dedupProcessor) newPlan() *plan {
+	plan := p.plans.Get().(*plan)
+	plan.digest.secret = *p.secret.Load()
+	return plan
 }
 
 func (p *dedupProcessor) release(plan *plan) {

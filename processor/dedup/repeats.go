@@ -30,7 +30,7 @@ func (p *dedupProcessor) Learn(one plog.Logs) wire.Event {
 	if _, registered := one.ResourceLogs().At(0).Resource().Attributes().Get(attr.AgentID); registered {
 		return nil
 	}
-	plan := p.plans.Get().(*plan)
+	plan := p.newPlan()
 	defer p.release(plan)
 	var err error
 	if plan.tenant, err = p.tenants.of(context.Background(), &plan.digest); err != nil {
