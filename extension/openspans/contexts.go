@@ -40,9 +40,6 @@ func (t *table) addContext(e *entry, h *half) {
 
 // putOwn puts into m what the span's own attributes hold of error context.
 func (e *entry) putOwn(m pcommon.Map) {
-	if !e.ownContext {
-		return
-	}
 	for _, b := range []*body{&e.more, &e.base} {
 		putContext(m, b.attributes())
 	}
@@ -67,7 +64,10 @@ func (t *table) mergedOf(e *entry, m pcommon.Map) {
 			}
 			putFrames(m, c.frames)
 		}
-		e.putOwn(m)
+		if e.ownContext {
+			t.look(e)
+			e.putOwn(m)
+		}
 		if e.state == leaving {
 			return
 		}

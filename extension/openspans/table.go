@@ -42,7 +42,7 @@ type table struct {
 	mu           sync.Mutex
 	stopped      int64 // the time of the batch that is being taken in; 0 for none
 	index        index
-	fresh        [maxFresh]ref // places of what changed last, round and round
+	fresh        [maxFresh]ref // places of what was changed or looked at last, round and round
 	nextFresh    int
 	seq          uint64
 	ended        tombstones
@@ -116,7 +116,14 @@ func (c steadyClock) of(at time.Time) int64 { return c.now() - max(0, int64(time
 // maxFresh bounds the spans that are held as pdata.
 const maxFresh = 16 << 10
 
-// freshen notes that something of an entry came as pdata. What has not changed for so long is packed.
+// look notes that a body of an entry is about to be opened.
+func (t *table) look(e *entry) {
+	if e.base.packed != nil && e.state != leaving {
+		t.freshen(e)
+	}
+}
+
+// freshen notes that something of an entry is pdata. What was fresh so long ago is packed.
 func (t *table) freshen(e *entry) {
 	at := &t.fresh[t.nextFresh]
 	t.nextFresh = (t.nextFresh + 1) % maxFresh

@@ -72,6 +72,7 @@ func (t *table) list(query url.Values, limit int) operator.OpenSpans {
 	defer t.mu.Unlock()
 	for _, m := range matching[:min(limit, len(matching))] {
 		if m.entry.state == open || m.entry.state == waiting {
+			t.look(m.entry)
 			out.Spans = append(out.Spans, viewOf(m.entry))
 		}
 	}
@@ -150,6 +151,7 @@ func (t *table) describe(s spans.Sender) operator.ProcessContext {
 		}
 	}
 	for e := p.stack.head; e != nil; e = p.stack.after(e) {
+		t.look(e)
 		v.Stack = append(v.Stack, viewOf(e))
 	}
 	return v
