@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"time"
 
@@ -18,13 +19,14 @@ type restorer struct {
 	rules      map[uint64]*rule
 	secret     secret
 	hasSecret  bool
-	entries    []storedEntry  // in the order in which they were written last
-	places     map[key]uint32 // in entries; what was written again or removed has none
+	entries    *slab   // in the order in which they were written last
+	index      index   // of those that are there: what was written again or removed is not
+	helds      []*held // what entry.held names; from 1
 	parcels    map[identity]*parcel
 	reservoirs map[uint64]*storedReservoir
 }
 
-// storedEntry is an entry as it was written.
+// storedEntry is an entry as it was written. Its entry names neither rule nor held.
 type storedEntry struct {
 	entry entry
 	rule  *rule // nil: it is no longer there
@@ -37,8 +39,8 @@ type storedReservoir struct {
 }
 
 func newRestorer(p *dedupProcessor) *restorer {
-	r := &restorer{p: p, rules: map[uint64]*rule{}, places: map[key]uint32{}, parcels: map[identity]*parcel{},
-		reservoirs: map[uint64]*storedReservoir{}}
+	r := &restorer{p: p, rules: map[uint64]*rule{}, entries: newSlab(), index: newIndex(), helds: make([]*held, 1),
+		parcels: map[identity]*parcel{}, reservoirs: map[uint64]*storedReservoir{}}
 	for _, one := range p.rules {
 		if !one.dryRun { // such a rule has no place for what is stored
 			r.rules[one.id] = one
@@ -100,8 +102,8 @@ func (r *restorer) entry(d *decoder) {
 	var h *held
 	if d.byte() == 1 {
 		var before *held
-		if at, ok := r.places[e.key]; ok {
-			before = r.entries[at].held
+		if at := r.index.find(e.key, r.entries); at != 0 {
+			before = r.helds[r.entries.at(at).held]
 		}
 		h = d.held(r.p.tenants, before)
 	}
@@ -123,25 +125,48 @@ func (r *restorer) put(d *decoder, e entry, rule *rule, h *held) {
 	if e.kind > kindCarry || int64(e.length) > int64(maxWindow/time.Millisecond) {
 		d.err = errTruncated
 	}
-	if d.err == nil {
-		r.forget(e.key)
-		r.places[e.key] = uint32(len(r.entries))
-		r.entries = append(r.entries, storedEntry{entry: e, rule: rule, held: h})
+	if d.err != nil {
+		return
 	}
+	r.forget(e.key)
+	e.rule = ruleGone
+	if rule != nil {
+		e.rule = rule.index
+	}
+	if h != nil {
+		e.held = uint32(len(r.helds))
+		r.helds = append(r.helds, h)
+	}
+	slot := r.entries.take()
+	*r.entries.at(slot) = e
+	r.index.insert(e.key, slot)
 }
 
+// ruleGone is in place of the index of a rule that is no longer there.
+const ruleGone = math.MaxUint16
+
 func (r *restorer) forget(k key) {
-	if at, ok := r.places[k]; ok {
-		r.entries[at] = storedEntry{}
-		delete(r.places, k)
+	if at := r.index.find(k, r.entries); at != 0 {
+		r.helds[r.entries.at(at).held] = nil
+		r.index.remove(k, at)
 	}
 }
 
 // live yields the entries that are there, in the order in which they were written last.
 func (r *restorer) live() iter.Seq[storedEntry] {
 	return func(yield func(storedEntry) bool) {
-		for at, stored := range r.entries {
-			if place, ok := r.places[stored.entry.key]; ok && place == uint32(at) && !yield(stored) {
+		for at := uint32(1); at < r.entries.next; at++ {
+			stored := storedEntry{entry: *r.entries.at(at)}
+			e := &stored.entry
+			if r.index.find(e.key, r.entries) != at {
+				continue // written again, or removed
+			}
+			stored.held = r.helds[e.held]
+			if e.rule != ruleGone {
+				stored.rule = r.p.rules[e.rule]
+			}
+			e.rule, e.held = 0, 0
+			if !yield(stored) {
 				return
 			}
 		}
@@ -215,8 +240,8 @@ func (r *restorer) finish() (moved bool) {
 		samples += len(res.samples)
 		moved = r.restoreReservoir(r.rules[id], res, now) || moved
 	}
-	if len(r.places)+len(r.parcels)+samples > 0 {
-		r.p.set.Logger.Info("State restored", zap.Int("keys", len(r.places)),
+	if r.index.used+len(r.parcels)+samples > 0 {
+		r.p.set.Logger.Info("State restored", zap.Int("keys", r.index.used),
 			zap.Int("undelivered", len(r.parcels)), zap.Int("samples", samples))
 	}
 	return moved
