@@ -20,12 +20,12 @@ import (
 
 const scrapeTimeout = 2 * time.Second
 
-// flowMetrics are the collector's counters that tell what comes in and what leaves.
-var flowMetrics = map[string]string{
-	"logs_in":   "otelcol_receiver_accepted_log_records",
-	"logs_out":  "otelcol_exporter_sent_log_records",
-	"spans_in":  "otelcol_receiver_accepted_spans",
-	"spans_out": "otelcol_exporter_sent_spans",
+// flowMetrics are the counters that tell what comes in and what leaves.
+var flowMetrics = map[string][]string{
+	"logs_in":   {"otelcol_receiver_accepted_log_records", "otelcol_wire_dedup_records"},
+	"logs_out":  {"otelcol_exporter_sent_log_records"},
+	"spans_in":  {"otelcol_receiver_accepted_spans"},
+	"spans_out": {"otelcol_exporter_sent_spans"},
 }
 
 // ownMetrics scrapes the agent itself. Safe for concurrent use.
@@ -57,8 +57,10 @@ func (m *ownMetrics) flows(ctx context.Context) (map[string]float64, error) {
 		return nil, err
 	}
 	totals := map[string]float64{}
-	for flow, name := range flowMetrics {
-		totals[flow] = families.Sum(name) // a counter that has counted nothing is not exposed
+	for flow, names := range flowMetrics {
+		for _, name := range names {
+			totals[flow] += families.Sum(name) // a counter that has counted nothing is not exposed
+		}
 	}
 	return totals, nil
 }

@@ -66,6 +66,10 @@ func live(id, socket string) error {
 	return nil
 }
 
+// remembered is how many deaths the shipped agent remembers. At the pace of the run they would fill for longer than
+// most runs last, and look like growth.
+const remembered = 1024
+
 // killer starts agents and kills them one after another, until halt is closed.
 type killer struct {
 	socket string
@@ -86,6 +90,16 @@ func (k *killer) run(halt <-chan struct{}, every time.Duration) error {
 			return nil
 		}
 	}
+}
+
+// fill kills as many agents as are remembered.
+func (k *killer) fill() error {
+	for ; k.killed < remembered; k.killed++ {
+		if err := k.one(fmt.Sprintf("soak-%d", k.killed)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (k *killer) one(id string) error {
