@@ -47,11 +47,11 @@ func holdAndRestore(t *testing.T) tableSample {
 	require.NoError(t, err)
 	require.Equal(t, openSpans, sent.Accepted)
 	require.EqualValues(t, openSpans, agent.Metric("otelcol_open_spans_open"))
+	time.Sleep(time.Second) // five storage intervals: what is being written is not what is held
 	held, err := monitor.LiveHeap(pprof)
 	require.NoError(t, err)
 	memory, err := monitor.MemoryOf(agent.PID())
 	require.NoError(t, err)
-	time.Sleep(time.Second) // five storage intervals
 	agent.Kill()
 	begun := time.Now()
 	agent = agenttest.Start(t, options)
