@@ -19,7 +19,9 @@ func TestShippedConfigurations(t *testing.T) {
 	sets := [][]string{
 		{"agent.yaml"},
 		{"agent.yaml", "stages.yaml"},
+		{"agent.yaml", "floods.yaml"},
 		{"sidecar.yaml"},
+		{"sidecar.yaml", "floods.yaml"},
 		{"sidecar.yaml", "stages.yaml"},
 		{"gateway.yaml"},
 		{"gateway.yaml", "stages.yaml"},
