@@ -86,8 +86,8 @@ func TestMoods(t *testing.T) {
 	stalled := make(chan error, 1)
 	go func() { stalled <- take() }()
 	select {
-	case <-stalled:
-		t.Fatal("answered while stalling")
+	case err := <-stalled:
+		require.Fail(t, "answered while stalling", err)
 	case <-time.After(50 * time.Millisecond):
 	}
 	b.Be(Accepts)

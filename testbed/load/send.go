@@ -115,7 +115,7 @@ func (r *run) send(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // what it had is answered or lost by then
 	t := r.source.newTurn()
 	for r.budget.Add(-1) >= 0 && r.wait(ctx) {
 		t.next()

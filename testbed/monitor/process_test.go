@@ -48,7 +48,7 @@ func TestPprof(t *testing.T) {
 	require.NoError(t, err)
 	server := &http.Server{} // pprof is on the default mux
 	go func() { _ = server.Serve(l) }()
-	defer server.Close()
+	t.Cleanup(func() { require.NoError(t, server.Close()) })
 	ballast := make([]byte, 64<<20)
 	heap, err := LiveHeap(l.Addr().String())
 	require.NoError(t, err)

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -113,14 +112,6 @@ func (p *person) advance(stage string) {
 		time.Sleep(200 * time.Millisecond)
 	}
 	p.Logf("stage %s is on", stage)
-}
-
-// post sends something as an application does, over its socket.
-func (p *person) post(path, body string) string {
-	p.Helper()
-	status, answer := p.agent.Post(path, "application/json", body)
-	require.Less(p, status, http.StatusBadRequest, answer)
-	return answer
 }
 
 // record waits for a log record of that event at the backend.
