@@ -21,11 +21,14 @@ import (
 const scrapeTimeout = 2 * time.Second
 
 // flowMetrics are the counters that tell what comes in and what leaves.
-var flowMetrics = map[string][]string{
-	"logs_in":   {"otelcol_receiver_accepted_log_records", "otelcol_wire_dedup_records"},
-	"logs_out":  {"otelcol_exporter_sent_log_records"},
-	"spans_in":  {"otelcol_receiver_accepted_spans"},
-	"spans_out": {"otelcol_exporter_sent_spans"},
+var flowMetrics = []struct {
+	flow     string
+	counters []string
+}{
+	{"logs_in", []string{"otelcol_receiver_accepted_log_records", "otelcol_wire_dedup_records"}},
+	{"logs_out", []string{"otelcol_exporter_sent_log_records"}},
+	{"spans_in", []string{"otelcol_receiver_accepted_spans"}},
+	{"spans_out", []string{"otelcol_exporter_sent_spans"}},
 }
 
 // ownMetrics scrapes the agent itself. Safe for concurrent use.
@@ -50,15 +53,15 @@ func (c *control) NotifyConfigSnapshot(_ context.Context, snapshot extensioncapa
 	return nil
 }
 
-// flows returns the totals of what came in and what left.
-func (m *ownMetrics) flows(ctx context.Context) (map[string]float64, error) {
+// flows returns the totals of what came in and what left, as flowMetrics has them.
+func (m *ownMetrics) flows(ctx context.Context) ([]float64, error) {
 	families, err := m.scraper.Scrape(ctx)
 	if err != nil {
 		return nil, err
 	}
-	totals := map[string]float64{}
-	for flow, names := range flowMetrics {
-		for _, name := range names {
+	totals := make([]float64, len(flowMetrics))
+	for flow, metric := range flowMetrics {
+		for _, name := range metric.counters {
 			totals[flow] += families.Sum(name) // a counter that has counted nothing is not exposed
 		}
 	}
